@@ -1,0 +1,23 @@
+import { mkdir } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+
+import { execa } from 'execa';
+
+import { sides, type SideName } from './sides.js';
+import { measure } from './measure.js';
+import type { BenchPlace, SideResult } from './side.js';
+
+/** Measures one side in a process of its own, so that neither side finds the other's memory or compiled code. */
+export async function runSide(name: SideName, place: BenchPlace): Promise<SideResult> {
+  await mkdir(place.directory, { recursive: true });
+  const program = fileURLToPath(import.meta.url);
+  const { stdout } = await execa(process.execPath, [program, name, JSON.stringify(place)], { stderr: 'inherit' });
+  return JSON.parse(stdout) as SideResult;
+}
+
+/** This file as a program: `run-side.js <side> <place>`. */
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const [name = '', place = ''] = process.argv.slice(2);
+  const work = await sides[name as SideName].prepare(JSON.parse(place) as BenchPlace);
+  process.stdout.write(JSON.stringify(await measure(work)));
+}

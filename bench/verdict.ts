@@ -1,0 +1,46 @@
+import type { Benchmark, Round } from './benchmarks.js';
+import type { SideResult } from './side.js';
+
+export interface Figure {
+  readonly what: string;
+  readonly value: number;
+  readonly limit: number;
+  readonly unit: '' | 'MiB' | 'ms';
+  readonly ok: boolean;
+}
+
+export interface Verdict {
+  readonly benchmark: string;
+  /** Rows or bytes. */
+  readonly size: number;
+  readonly rounds: readonly Round[];
+  readonly figures: readonly Figure[];
+  readonly ok: boolean;
+}
+
+/** Speed is the median over the rounds of what each pair says; memory and blocks count at their worst. */
+export function judge({ name, limits }: Benchmark, size: number, rounds: readonly Round[]): Verdict {
+  const worst = (value: (side: SideResult) => number) => Math.max(...rounds.map(({ tower }) => value(tower)));
+  const speed = median(rounds.map(({ bare, tower }) => bare.seconds / tower.seconds));
+  const figures: Figure[] = [
+    { what: 'speed, bare = 1', value: speed, limit: limits.speed, unit: '', ok: speed >= limits.speed },
+    atMost('memory growth', worst((side) => side.memoryGrowth) / 2 ** 20, limits.memoryGrowth / 2 ** 20, 'MiB'),
+    atMost(
+      'longest block of the event loop',
+      worst((side) => side.longestBlock),
+      limits.longestBlock,
+      'ms',
+    ),
+  ];
+  return { benchmark: name, size, rounds, figures, ok: figures.every(({ ok }) => ok) };
+}
+
+function atMost(what: string, value: number, limit: number, unit: Figure['unit']): Figure {
+  return { what, value, limit, unit, ok: value <= limit };
+}
+
+function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length / 2;
+  return ((sorted[Math.ceil(middle) - 1] ?? NaN) + (sorted[Math.floor(middle)] ?? NaN)) / 2;
+}

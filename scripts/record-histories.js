@@ -1,0 +1,15 @@
+/**
+ * `npm run record-histories`: records the histories that the replay tests replay, from cycles on the real Temporal server, into
+ * `test/replay/histories/`. To be run, and its result committed, when a workflow has changed in a way that no running
+ * workflow has to survive; otherwise the change goes behind `patched` and the recorded histories stay.
+ */
+import { startVitest } from 'vitest/node';
+
+const vitest = await startVitest('test', [], {
+  root: new URL('..', import.meta.url).pathname,
+  config: false,
+  include: ['test/replay/record-histories.ts'],
+  testTimeout: 180_000,
+  hookTimeout: 180_000,
+});
+await vitest.close();

@@ -1,0 +1,77 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { Command } from 'commander';
+
+import { packageRoot } from '../files/package-root.js';
+import type { ExitCode } from './exit-codes.js';
+import { addAdaptersCommand } from './adapters.js';
+import { addConfigCommand } from './config.js';
+import { addControlCommands } from './control.js';
+import { addDataCommand } from './data.js';
+import { addDemoCommand } from './demo.js';
+import { addLogsCommand } from './logs.js';
+import { addReportCommand } from './report.js';
+import { addRunCommand } from './run.js';
+import { addScheduleCommand } from './schedule.js';
+import { addSimCommand } from './sim.js';
+import { addStatusCommand } from './status.js';
+import { addTrainerCommand } from './trainer.js';
+import { addUpCommand } from './up.js';
+import { addWatchCommand } from './watch.js';
+import { addWorkerCommand } from './worker.js';
+
+/** How a command reports an exit code other than 0 without being an error (for example 3, partly done). */
+export type SetExitCode = (code: ExitCode) => void;
+
+const groups: readonly ((program: Command, setExitCode: SetExitCode) => void)[] = [
+  addUpCommand,
+  addDemoCommand,
+  addWorkerCommand,
+  addStatusCommand,
+  addRunCommand,
+  addWatchCommand,
+  addControlCommands,
+  addDataCommand,
+  addAdaptersCommand,
+  addReportCommand,
+  addScheduleCommand,
+  addLogsCommand,
+  addTrainerCommand,
+  addConfigCommand,
+  addSimCommand,
+];
+
+/** The command line `tower`. Commands load their machinery inside their actions, so that `--help` stays quick. */
+export function createProgram(setExitCode: SetExitCode): Command {
+  const program = new Command('tower')
+    .description('Runs a GPU machine unattended: durable training and generation loops on Temporal.')
+    .version(version(), '-V, --version')
+    .option('--home <folder>', 'state directory (default: TOWER_HOME, else the XDG state folder)')
+    .option(
+      '--config <file>',
+      'configuration file (default: TOWER_CONFIG, else tower/tower.toml in the XDG config folder)',
+    )
+    .option('--set <path=value>', 'override one setting; may be repeated', collect)
+    .option('--json', 'print the result as JSON')
+    .configureHelp({ showGlobalOptions: true })
+    .configureOutput({ outputError: () => undefined })
+    .exitOverride();
+  for (const add of groups) add(program, setExitCode);
+  for (const command of program.commands) inheritSettings(program, command);
+  return program;
+}
+
+function collect(value: string, all: readonly string[] = []): string[] {
+  return [...all, value];
+}
+
+function inheritSettings(parent: Command, command: Command): void {
+  command.copyInheritedSettings(parent);
+  for (const child of command.commands) inheritSettings(command, child);
+}
+
+function version(): string {
+  const manifest = JSON.parse(readFileSync(join(packageRoot, 'package.json'), 'utf8')) as { version: string };
+  return manifest.version;
+}

@@ -1,0 +1,59 @@
+#!/usr/bin/env node
+/**
+ * Tower's client: the command line `tower`, and typed functions that start, pause and resume what the command line does.
+ * The SDK is loaded only when a function needs it, so that `tower --help` answers at once.
+ *
+ * @module
+ */
+import { realpathSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+
+import type { Client, WorkflowHandleWithFirstExecutionRunId } from '@temporalio/client';
+
+import type { PauseRecord } from './activities/interfaces.js';
+import type { DailyCycleInput } from './workflows/daily-cycle.js';
+import type { dailyCycle } from './workflows/daily-cycle.js';
+import type { DailyTickInput, dailyTick } from './workflows/daily-tick.js';
+
+export type { DailyCycleInput, DailyCycleResult } from './workflows/daily-cycle.js';
+export type { DailyTickInput, DailyTickResult } from './workflows/daily-tick.js';
+export type { DeliverAdapterResult } from './workflows/deliver-adapter.js';
+
+/**
+ * Starts one daily cycle by hand. Only one runs at a time, whoever starts it.
+ *
+ * @throws TowerError `ALREADY_RUNNING` when a cycle is running.
+ */
+export async function startDailyCycle(
+  client: Client,
+  input: DailyCycleInput = {},
+): Promise<WorkflowHandleWithFirstExecutionRunId<typeof dailyCycle>> {
+  const { startCycle } = await import('./cli/start-workflows.js');
+  return startCycle(client, input);
+}
+
+/** Starts one tick, as the schedule does: it runs a cycle, or ends with the reason why not. */
+export async function startDailyTick(
+  client: Client,
+  input: DailyTickInput = {},
+): Promise<WorkflowHandleWithFirstExecutionRunId<typeof dailyTick>> {
+  const { startTick } = await import('./cli/start-workflows.js');
+  return startTick(client, input);
+}
+
+/** Pauses a run after a complete state of its trainer; resolves when the state is saved and the GPU is free. */
+export async function pauseRun(client: Client, workflowId: string): Promise<PauseRecord> {
+  const { pause } = await import('./cli/start-workflows.js');
+  return pause(client, workflowId);
+}
+
+/** Lets a paused run go on from its saved state. */
+export async function resumeRun(client: Client, workflowId: string): Promise<void> {
+  const { resume } = await import('./cli/start-workflows.js');
+  await resume(client, workflowId);
+}
+
+if (process.argv[1] !== undefined && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {
+  const { runCommandLine } = await import('./cli/main.js');
+  process.exitCode = await runCommandLine(process.argv);
+}

@@ -1,0 +1,32 @@
+import { readFile } from 'node:fs/promises';
+
+import type { z } from 'zod';
+
+import { TowerError } from '../errors.js';
+
+/**
+ * Reads and checks one JSON file.
+ *
+ * @returns the parsed value, or `undefined` when the file does not exist.
+ * @throws TowerError `FILE_INVALID` (not retryable) when the content is not JSON or does not fit the schema.
+ */
+export async function readJsonIfExists<Schema extends z.ZodType>(
+  path: string,
+  schema: Schema,
+): Promise<z.output<Schema> | undefined> {
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+  try {
+    return schema.parse(JSON.parse(text));
+  } catch (error) {
+    throw new TowerError('FILE_INVALID', `${path} is not what Tower writes there`, {
+      cause: error,
+      next: `Look at ${path}; move it away if it is damaged.`,
+    });
+  }
+}

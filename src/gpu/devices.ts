@@ -1,0 +1,142 @@
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { execa, ExecaError } from 'execa';
+
+import { TowerError } from '../errors.js';
+
+const mebibyte = 1024 ** 2;
+const queryTimeoutMs = 20_000;
+
+/** One GPU, or the one logical device of a machine without: the same rules hold for both. */
+export interface GpuDevice {
+  readonly index: number;
+  readonly kind: 'cuda' | 'cpu';
+  readonly uuid: string | undefined;
+  readonly name: string;
+  /** VRAM in bytes; `undefined` where the driver reports none (unified memory, CPU). */
+  readonly totalBytes: number | undefined;
+  readonly usedBytes: number | undefined;
+}
+
+/** A process that the driver names as a user of VRAM. In a container the pid may be one of the host. */
+export interface ComputeApp {
+  readonly gpuUuid: string;
+  readonly pid: number;
+  readonly name: string;
+  readonly usedBytes: number | undefined;
+}
+
+const cpu: GpuDevice = {
+  index: 0,
+  kind: 'cpu',
+  uuid: undefined,
+  name: 'CPU (no GPU found)',
+  totalBytes: undefined,
+  usedBytes: undefined,
+};
+
+/**
+ * All GPUs that `nvidia-smi` lists; one logical CPU device when the command does not exist or finds no driver.
+ *
+ * @throws TowerError `NVIDIA_SMI_FAILED` (retryable) when it fails otherwise: a sick driver is not a machine without GPU.
+ */
+export async function listDevices(nvidiaSmi: string): Promise<GpuDevice[]> {
+  const rows = await query(nvidiaSmi, '--query-gpu=index,uuid,name,memory.total,memory.used', 5);
+  if (rows === undefined || rows.length === 0) return [cpu];
+  return rows.map(([index, uuid, name, total, used]) => ({
+    index: Number(index),
+    kind: 'cuda',
+    uuid,
+    name: name ?? '',
+    totalBytes: mebibytes(total),
+    usedBytes: mebibytes(used),
+  }));
+}
+
+/** Who uses VRAM, on all GPUs; empty without GPU. @throws TowerError `NVIDIA_SMI_FAILED` */
+export async function listComputeApps(nvidiaSmi: string): Promise<ComputeApp[]> {
+  const rows = await query(nvidiaSmi, '--query-compute-apps=gpu_uuid,pid,process_name,used_memory', 4);
+  return (rows ?? []).map(([gpuUuid, pid, name, used]) => ({
+    gpuUuid: gpuUuid ?? '',
+    pid: Number(pid),
+    name: name ?? '',
+    usedBytes: mebibytes(used),
+  }));
+}
+
+/** The device with this index. @throws TowerError `UNKNOWN_GPU` when there is none. */
+export async function findDevice(index: number, nvidiaSmi: string): Promise<GpuDevice> {
+  const devices = await listDevices(nvidiaSmi);
+  const device = devices.find((candidate) => candidate.index === index);
+  if (device !== undefined) return device;
+  const known = devices.map((candidate) => `${candidate.index} (${candidate.name})`).join(', ');
+  throw new TowerError('UNKNOWN_GPU', `There is no GPU ${index} here; found: ${known}`, {
+    next: 'Correct `gpu.devices` in the configuration.',
+    details: { index },
+  });
+}
+
+/** The GPU indexes that Tower uses on this host: the configured ones, else all there are. */
+export async function gpuIndexes(options: {
+  readonly devices: 'auto' | readonly number[];
+  readonly nvidiaSmi: string;
+}): Promise<number[]> {
+  if (options.devices !== 'auto') return [...options.devices];
+  return (await listDevices(options.nvidiaSmi)).map(({ index }) => index);
+}
+
+/**
+ * The kernel lock of a GPU: `gpu-<index>.lock` in the configured directory that all its users share, else in `fallback`.
+ * The directory is made.
+ */
+export async function gpuLockPath(
+  { lockDirectory }: { readonly lockDirectory?: string | undefined },
+  { index, fallback }: { readonly index: number; readonly fallback: string },
+): Promise<string> {
+  const directory = lockDirectory ?? fallback;
+  await mkdir(directory, { recursive: true });
+  return join(directory, `gpu-${index}.lock`);
+}
+
+/** Rows of cells; `undefined` when there is no driver. The first and last cells never hold a comma, the name may. */
+async function query(nvidiaSmi: string, what: string, columns: number): Promise<string[][] | undefined> {
+  let output: string;
+  try {
+    ({ stdout: output } = await execa(nvidiaSmi, [what, '--format=csv,noheader,nounits'], {
+      timeout: queryTimeoutMs,
+      stdin: 'ignore',
+    }));
+  } catch (error) {
+    if (!(error instanceof ExecaError)) throw error;
+    // 9: the driver is not loaded. 6: no devices were found.
+    if (error.code === 'ENOENT' || error.exitCode === 9 || error.exitCode === 6) return undefined;
+    throw new TowerError(
+      'NVIDIA_SMI_FAILED',
+      `${error.shortMessage}: ${String(error.stdout)} ${String(error.stderr)}`,
+      {
+        retryable: true,
+        next: `Run \`${nvidiaSmi}\` by hand; a driver that does not answer needs a restart of the machine.`,
+        cause: error,
+      },
+    );
+  }
+  const nameAt = 2;
+  return output
+    .split('\n')
+    .filter((line) => line.trim() !== '')
+    .map((line) => {
+      const cells = line.split(',').map((cell) => cell.trim());
+      const surplus = cells.length - columns;
+      return [
+        ...cells.slice(0, nameAt),
+        cells.slice(nameAt, nameAt + surplus + 1).join(', '),
+        ...cells.slice(nameAt + surplus + 1),
+      ];
+    });
+}
+
+/** `[N/A]` and `[Not Supported]` are answers too. */
+function mebibytes(cell: string | undefined): number | undefined {
+  return cell !== undefined && /^\d+$/.test(cell) ? Number(cell) * mebibyte : undefined;
+}

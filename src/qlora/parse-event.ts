@@ -1,0 +1,13 @@
+import { trainerEventSchema, type TrainerEvent } from '../training/trainer-events.js';
+
+/** The event in a line on stdout. A program that was killed may leave a cut line, so what is no event is passed over. */
+export function parseEvent(line: string, stream: 'stdout' | 'stderr'): TrainerEvent | undefined {
+  if (stream !== 'stdout' || !line.startsWith('{')) return undefined;
+  let value: unknown;
+  try {
+    value = JSON.parse(line);
+  } catch {
+    return undefined;
+  }
+  return trainerEventSchema.safeParse(value).data;
+}

@@ -1,0 +1,74 @@
+import { ApplicationFailure, condition, defineUpdate, setHandler } from '@temporalio/workflow';
+
+import type { PauseRecord } from '../activities/interfaces.js';
+
+/** Stops the run after a complete state; the answer says from which step it will go on. */
+export const pauseUpdate = defineUpdate<PauseRecord>('pause');
+/** Lets a paused run go on from its saved state. */
+export const resumeUpdate = defineUpdate<undefined>('resume');
+
+/**
+ * Whether a person has paused this run. One instance for each workflow execution; it registers the two updates.
+ *
+ * A stage that can be paused in its middle registers how with {@link during}; other stages are simply not started.
+ */
+export class PauseControl {
+  #paused = false;
+  #pauseStage: (() => Promise<PauseRecord>) | undefined;
+
+  constructor(onChange: (paused: boolean) => void) {
+    const change = (paused: boolean): void => {
+      this.#paused = paused;
+      onChange(paused);
+    };
+    setHandler(
+      pauseUpdate,
+      async (): Promise<PauseRecord> => {
+        change(true);
+        try {
+          return this.#pauseStage ? await this.#pauseStage() : { state: 'idle', step: 0 };
+        } catch (error) {
+          // No complete state came in time: the run goes on, and does not claim to be paused.
+          change(false);
+          throw error;
+        }
+      },
+      {
+        validator: () => {
+          if (this.#paused) throw ApplicationFailure.nonRetryable('this run is paused already', 'ALREADY_PAUSED');
+        },
+      },
+    );
+    setHandler(
+      resumeUpdate,
+      () => {
+        change(false);
+        return undefined;
+      },
+      {
+        validator: () => {
+          if (!this.#paused) throw ApplicationFailure.nonRetryable('this run is not paused', 'NOT_PAUSED');
+        },
+      },
+    );
+  }
+
+  get paused(): boolean {
+    return this.#paused;
+  }
+
+  /** Waits while the run is paused. */
+  async gate(): Promise<void> {
+    await condition(() => !this.#paused);
+  }
+
+  /** Runs a stage that `pauseStage` can interrupt after a complete state. */
+  async during<T>(pauseStage: () => Promise<PauseRecord>, stage: () => Promise<T>): Promise<T> {
+    this.#pauseStage = pauseStage;
+    try {
+      return await stage();
+    } finally {
+      this.#pauseStage = undefined;
+    }
+  }
+}

@@ -1,0 +1,68 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { pino } from 'pino';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+
+import { cacheDirectory } from '../../src/config/locations.js';
+import { checkAdapter } from '../../src/qlora/adapter-check.js';
+import { makeTinyModel } from '../../src/qlora/tiny-model.js';
+import { ensureTrainerEnvironment } from '../../src/toolchain/python-environment.js';
+import { DailyMachine } from '../support/daily-machine.js';
+import { expectTrainerAlive } from '../support/training-day.js';
+import { waitUntil } from '../support/wait-until.js';
+
+/** Building the trainer's environment for the first time takes minutes. */
+const environmentTimeoutMs = 900_000;
+
+let machine: DailyMachine;
+
+beforeAll(async () => {
+  const { signal } = new AbortController();
+  const { python } = await ensureTrainerEnvironment(
+    { device: 'cpu', cacheDirectory: cacheDirectory(process.env) },
+    { signal, log: pino({ level: 'silent' }) },
+  );
+  machine = await DailyMachine.create();
+  const baseModel = join(machine.tower.home, 'tiny-llama');
+  await makeTinyModel(baseModel, { python, signal });
+  await machine.configure({
+    train: {
+      trainer: 'qlora',
+      device: 'cpu',
+      // Long enough, some 20 s here, that the training still runs when the next worker adopts it.
+      hyperparameters: { baseModel, epochs: 60, batchSize: 4, maxLength: 128, learningRate: 2e-3 },
+    },
+  });
+}, environmentTimeoutMs);
+afterAll(() => machine.close());
+
+it('a real QLoRA training outlives kill -9 of its worker and ends with a valid adapter', async () => {
+  await machine.uploadDay(0);
+  const [gpu] = await Promise.all([machine.tower.startGpu(), machine.tower.startControl()]);
+  const cycle = await machine.startCycle({ logicalTime: '2026-01-12T13:00:00.000Z' });
+  const { progress } = await machine.trainingAtStep(1);
+  const launch = await machine.livingLaunch();
+  await machine.tower.kill(gpu);
+  expectTrainerAlive(launch);
+  await machine.tower.startGpu();
+  await waitUntil('adoption', async () => (await machine.trainingAtStep(2)).progress?.adopted);
+  expectTrainerAlive(launch);
+
+  const { training, simulated, deliveries } = await cycle.result();
+
+  expect(simulated).toBe(false);
+  expect(training).toMatchObject({ launches: 1, redoneSteps: 0, plannedSteps: progress?.total });
+  expect(training?.executedSteps).toBe(training?.plannedSteps);
+  const launches = await machine.launches();
+  expect(launches.map(({ process }) => process.trainerPid)).toEqual([launch.process.trainerPid]);
+  const settled = await machine.settled();
+  expect(settled).toMatchObject({ driver: 'qlora', simulated: false });
+  expect(await checkAdapter(settled.artefact.path, { simulated: false })).toMatchObject({
+    valid: true,
+    sha256: settled.artefact.sha256,
+  });
+  expect(await readFile(launch.files.stdout, 'utf8')).not.toContain('"simulated":true');
+  await machine.delivered(deliveries);
+  expect(machine.effects()[0]).toBe('/model/upload adapter_ft_20260112_130000');
+});

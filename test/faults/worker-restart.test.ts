@@ -1,0 +1,41 @@
+import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
+
+import { DailyMachine } from '../support/daily-machine.js';
+import { expectTrainerAlive, TrainingDay } from '../support/training-day.js';
+
+let machine: DailyMachine;
+
+beforeAll(async () => {
+  machine = await DailyMachine.create();
+});
+afterEach(() => machine.tower.stopWorkers());
+afterAll(() => machine.close());
+
+it('SIGTERM of both workers leaves the training alone; the next ones adopt it', async () => {
+  const training = await TrainingDay.start(machine, { day: 0, seconds: 10 });
+  const launch = await training.atStep(5);
+  await machine.tower.stopWorkers();
+  expectTrainerAlive(launch);
+  await Promise.all([machine.tower.startControl(), machine.tower.startGpu()]);
+  await training.adopted();
+  expectTrainerAlive(launch);
+  await training.expectUndisturbed(launch);
+});
+
+it('five restarts of the GPU worker, in order and by kill -9, cost a training nothing', async () => {
+  const training = await TrainingDay.start(machine, { day: 1, seconds: 35 });
+  const launch = await training.atStep(1);
+  const watching = machine.tower.tower('watch', 'daily-cycle');
+  let { gpu } = training;
+  for (const end of ['stop', 'kill', 'stop', 'kill', 'stop'] as const) {
+    const { attempt } = await machine.trainingAtStep(1);
+    await machine.tower[end](gpu);
+    gpu = await machine.tower.startGpu();
+    await machine.trainingAtAttempt(attempt + 1);
+    expectTrainerAlive(launch);
+  }
+  await training.expectUndisturbed(launch);
+  const { exitCode, stderr } = await watching;
+  expect(exitCode).toBe(0);
+  expect(stderr).not.toContain('Warning');
+});

@@ -1,0 +1,28 @@
+import { join } from 'node:path';
+
+import { execa } from 'execa';
+import { expect, it } from 'vitest';
+
+import type { Verdict } from '../../bench/verdict.js';
+import { packageRoot } from '../../src/files/package-root.js';
+
+it('the benchmarks run, say what they found, and end with 1 exactly when a limit is missed', async () => {
+  const options = { cwd: packageRoot, preferLocal: true } as const;
+  await execa('tsc', ['-p', 'tsconfig.bench.json'], options);
+  const main = join('dist-bench', 'bench', 'main.js');
+  // Far too small to judge anything by: this shows that it works, not how fast Tower is.
+  const sizes = ['--rows', '2000', '--bytes', '3000000'];
+  const { stdout, stderr, exitCode } = await execa(process.execPath, [main, ...sizes], { ...options, reject: false });
+  const verdicts = JSON.parse(stdout) as Verdict[];
+  expect(verdicts.map(({ benchmark, size }) => [benchmark, size])).toEqual([
+    ['import', 2000],
+    ['upload', 3_000_000],
+  ]);
+  for (const { rounds, figures } of verdicts) {
+    expect(rounds).toHaveLength(1);
+    expect(figures.map(({ unit }) => unit)).toEqual(['', 'MiB', 'ms']);
+    for (const { bare, tower } of rounds) expect(Math.min(bare.seconds, tower.seconds)).toBeGreaterThan(0);
+  }
+  expect(stderr).toContain('seconds Tower');
+  expect(exitCode).toBe(verdicts.every(({ ok }) => ok) ? 0 : 1);
+});

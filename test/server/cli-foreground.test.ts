@@ -1,0 +1,108 @@
+import { appendFile, mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { execa, type ResultPromise } from 'execa';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+
+import { packageRoot } from '../../src/files/package-root.js';
+import { waitUntil } from '../support/wait-until.js';
+
+let home: string;
+let running: ResultPromise[];
+
+beforeEach(async () => {
+  home = await mkdtemp(join(tmpdir(), 'tower-'));
+  running = [];
+});
+
+afterEach(async () => {
+  for (const child of running) child.kill('SIGKILL');
+  await Promise.allSettled(running);
+  await rm(home, { recursive: true, force: true });
+});
+
+/** A command of the built program, with its output as it comes. */
+function start(...args: string[]): { child: ResultPromise; stdout: () => string } {
+  const child = execa(process.execPath, [join(packageRoot, 'dist', 'client.js'), ...args, '--home', home], {
+    env: { PATH: process.env['PATH'], HOME: home, NO_COLOR: '1' },
+    extendEnv: false,
+    reject: false,
+  });
+  running.push(child);
+  let output = '';
+  child.stdout?.on('data', (chunk: Buffer) => (output += chunk.toString()));
+  return { child, stdout: () => output };
+}
+
+describe('tower sim signz', () => {
+  async function serve(...options: string[]): Promise<{ child: ResultPromise; address: string; keyFile: string }> {
+    const { child, stdout } = start('sim', 'signz', '--json', ...options);
+    const line = await waitUntil('the address', () => stdout().includes('\n') && stdout());
+    const ready = JSON.parse(line) as { simulated: boolean; address: string; keyFiles: { tower: string } };
+    expect(ready.simulated).toBe(true);
+    return { child, address: ready.address, keyFile: ready.keyFiles.tower };
+  }
+
+  it('serves until Ctrl-C with keys that only their owner can read, the same ones each time', async () => {
+    const first = await serve();
+    expect((await stat(first.keyFile)).mode & 0o777).toBe(0o600);
+    const key = (await readFile(first.keyFile, 'utf8')).trim();
+    const list = (address: string, apiKey: string) =>
+      fetch(`${address}/data/list_new_batches`, { headers: { 'X-API-Key': apiKey } });
+    expect((await list(first.address, key)).status).toBe(200);
+    expect((await list(first.address, 'another')).status).toBe(401);
+    first.child.kill('SIGINT');
+    expect((await first.child).exitCode).toBe(0);
+
+    const second = await serve();
+    expect((await list(second.address, key)).status).toBe(200);
+  });
+
+  it('does wrong what a fault plan says, and refuses a plan that it does not understand', async () => {
+    const plan = join(home, 'faults.json');
+    await writeFile(plan, '[{"route": "/data/list_new_batches", "fault": {"kind": "status", "status": 503}}]');
+    const { address, keyFile } = await serve('--faults', plan);
+    const key = (await readFile(keyFile, 'utf8')).trim();
+    const list = () => fetch(`${address}/data/list_new_batches`, { headers: { 'X-API-Key': key } });
+    expect([(await list()).status, (await list()).status]).toEqual([503, 200]);
+
+    await writeFile(plan, '[{"route": "/data/list_new_batches", "fault": {"kind": "earthquake"}}]');
+    const { exitCode, stderr } = await start('sim', 'signz', '--faults', plan).child;
+    expect(exitCode).toBe(2);
+    expect(stderr).toContain('fault.kind');
+  });
+
+  it('says that the port is taken', async () => {
+    const { address } = await serve();
+    const { child } = start('sim', 'signz', '--port', new URL(address).port);
+    const { exitCode, stderr } = await child;
+    expect(exitCode).toBe(6);
+    expect(stderr).toContain('PORT_TAKEN');
+  });
+});
+
+describe('tower logs --follow', () => {
+  it('shows new lines as they come; Ctrl-C is its ordinary end', async () => {
+    const file = join(home, 'logs', 'tower.log');
+    await mkdir(join(home, 'logs'));
+    const { child, stdout } = start('logs', '--follow', '--json');
+    await waitUntil('the follower', () => child.pid);
+    const line = `${JSON.stringify({ level: 'info', time: new Date().toISOString(), msg: 'fresh' })}\n`;
+    await appendFile(file, line);
+    await waitUntil('the line', () => stdout().includes('"fresh"'));
+    child.kill('SIGINT');
+    expect((await child).exitCode).toBe(0);
+    expect(stdout()).toBe(line);
+  });
+});
+
+describe('tower trainer path', () => {
+  it('says how to build an environment that is missing, and takes a configured one', async () => {
+    const missing = await start('trainer', 'path').child;
+    expect(missing.exitCode).toBe(6);
+    expect(missing.stderr).toContain('tower trainer install');
+    const configured = await start('trainer', 'path', '--set', 'train.python=/usr/bin/python3').child;
+    expect(configured).toMatchObject({ exitCode: 0, stdout: '/usr/bin/python3' });
+  });
+});

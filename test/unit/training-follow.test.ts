@@ -1,0 +1,79 @@
+import { appendFile, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { afterEach, beforeEach, expect, test } from 'vitest';
+
+import { LaunchFollower } from '../../src/training/follow.js';
+import { LogReader } from '../../src/training/log-reader.js';
+import { runDirectory, type LaunchDirectory } from '../../src/training/run-directory.js';
+import type { TrainerEvent } from '../../src/training/trainer-events.js';
+
+let home: string;
+let path: string;
+beforeEach(async () => {
+  home = await mkdtemp(join(tmpdir(), 'tower-'));
+  path = join(home, 'stdout.log');
+});
+afterEach(async () => {
+  await rm(home, { recursive: true, force: true });
+});
+
+async function linesOf(reader: LogReader): Promise<string[]> {
+  const lines = [];
+  for await (const line of reader.newLines()) lines.push(line);
+  return lines;
+}
+
+test('a file that does not exist yet has no lines; later only what is new is read', async () => {
+  const reader = new LogReader(path);
+  expect(await linesOf(reader)).toEqual([]);
+  await writeFile(path, 'one\ntwo\nthr');
+  expect(await linesOf(reader)).toEqual(['one', 'two']);
+  await appendFile(path, 'ee\n\nfour');
+  expect(await linesOf(reader)).toEqual(['three']);
+  expect(await linesOf(reader)).toEqual([]);
+  expect(reader.takePartialLine()).toBe('four');
+  expect(reader.takePartialLine()).toBeUndefined();
+  await reader.close();
+});
+
+test('progress bars end their lines with CR, and a character may arrive in two halves', async () => {
+  const reader = new LogReader(path);
+  const bytes = Buffer.from(' 1%|█\r 2%|█▊\r\nEpöche\r\n');
+  const collected = [];
+  for (const byte of bytes) {
+    await appendFile(path, Buffer.from([byte]));
+    collected.push(...(await linesOf(reader)));
+  }
+  expect(collected).toEqual([' 1%|█', ' 2%|█▊', 'Epöche']);
+  expect(reader.bytes).toBe(bytes.length);
+  await reader.close();
+});
+
+test('a line without an end does not fill the memory', async () => {
+  await writeFile(path, 'x'.repeat(3_000_000));
+  const reader = new LogReader(path);
+  const lines = await linesOf(reader);
+  expect(lines.length).toBeGreaterThan(1);
+  expect(lines.join('').length + (reader.takePartialLine()?.length ?? 0)).toBe(3_000_000);
+  await reader.close();
+});
+
+test('200 000 lines are followed within seconds, with a short tail', async () => {
+  const files: LaunchDirectory = { ...runDirectory(home).launch(1), stdout: path, stderr: join(home, 'stderr.log') };
+  await writeFile(files.stdout, Array.from({ length: 200_000 }, (_, step) => `step ${step + 1}\n`).join(''));
+  await writeFile(files.stderr, 'warning\n');
+  const follower = new LaunchFollower(files, {
+    parseLine: (line, stream): TrainerEvent | undefined =>
+      stream === 'stdout'
+        ? { event: 'stopped', time: '2026-01-01T00:00:00Z', step: Number(line.slice(5)), path: '' }
+        : undefined,
+  });
+  let last = 0;
+  for await (const event of follower.newEvents()) if ('step' in event) last = event.step;
+  expect(last).toBe(200_000);
+  expect(follower.tail.length).toBeLessThanOrEqual(8 * 1024);
+  expect(follower.tail).toContain('step 200000');
+  await follower.close();
+});
