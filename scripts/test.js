@@ -7,8 +7,9 @@
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { delimiter, join } from 'node:path';
+import { delimiter, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { stripVTControlCharacters } from 'node:util';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const bin = (name) => join(root, 'node_modules', '.bin', name);
@@ -18,6 +19,8 @@ const only = process.argv[process.argv.indexOf('--only') + 1];
 let passed = 0;
 let failed = 0;
 const failures = [];
+/** What failed and why, said again after everything else: the log of a whole run is long. */
+const failedTests = [];
 
 function run(command, args, options = {}) {
   const result = spawnSync(command, args, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'], ...options });
@@ -64,6 +67,12 @@ function vitest(project) {
     return counted(succeeded, () => {
       const report = JSON.parse(readFileSync(file, 'utf8'));
       const skipped = report.numPendingTests + report.numTodoTests;
+      for (const file of report.testResults) {
+        const name = relative(root, file.name);
+        if (file.message) failedTests.push(`${name}\n${file.message}`);
+        for (const test of file.assertionResults.filter(({ status }) => status !== 'passed'))
+          failedTests.push(`${name} › ${test.fullName} (${test.status})\n${test.failureMessages.join('\n')}`);
+      }
       return { passed: report.numPassedTests, failed: report.numFailedTests + skipped };
     });
   };
@@ -115,6 +124,7 @@ try {
 } finally {
   rmSync(reports, { recursive: true, force: true });
 }
+for (const text of failedTests) console.log(`\n✗ ${stripVTControlCharacters(text).slice(0, 3000)}`);
 if (failures.length > 0) console.log(`\nFailed: ${failures.join(', ')}`);
 console.log(`\n${passed} passed, ${failed} failed`);
 process.exitCode = failed === 0 ? 0 : 1;
