@@ -28,7 +28,7 @@ export async function startDailyCycle(
   client: Client,
   input: DailyCycleInput = {},
 ): Promise<WorkflowHandleWithFirstExecutionRunId<typeof dailyCycle>> {
-  const { startCycle } = await import('./cli/start-workflows.js');
+  const { startCycle } = await import('./cli/runs/start-workflows.js');
   return startCycle(client, input);
 }
 
@@ -37,19 +37,19 @@ export async function startDailyTick(
   client: Client,
   input: DailyTickInput = {},
 ): Promise<WorkflowHandleWithFirstExecutionRunId<typeof dailyTick>> {
-  const { startTick } = await import('./cli/start-workflows.js');
+  const { startTick } = await import('./cli/runs/start-workflows.js');
   return startTick(client, input);
 }
 
 /** Pauses a run after a complete state of its trainer; resolves when the state is saved and the GPU is free. */
 export async function pauseRun(client: Client, workflowId: string): Promise<PauseRecord> {
-  const { pause } = await import('./cli/start-workflows.js');
+  const { pause } = await import('./cli/runs/start-workflows.js');
   return pause(client, workflowId);
 }
 
 /** Lets a paused run go on from its saved state. */
 export async function resumeRun(client: Client, workflowId: string): Promise<void> {
-  const { resume } = await import('./cli/start-workflows.js');
+  const { resume } = await import('./cli/runs/start-workflows.js');
   await resume(client, workflowId);
 }
 

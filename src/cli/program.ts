@@ -5,21 +5,21 @@ import { Command } from 'commander';
 
 import { packageRoot } from '../files/package-root.js';
 import type { ExitCode } from './exit-codes.js';
-import { addAdaptersCommand } from './adapters.js';
-import { addConfigCommand } from './config.js';
-import { addControlCommands } from './control.js';
-import { addDataCommand } from './data.js';
-import { addDemoCommand } from './demo.js';
-import { addLogsCommand } from './logs.js';
-import { addReportCommand } from './report.js';
-import { addRunCommand } from './run.js';
-import { addScheduleCommand } from './schedule.js';
-import { addSimCommand } from './sim.js';
-import { addStatusCommand } from './status.js';
-import { addTrainerCommand } from './trainer.js';
-import { addUpCommand } from './up.js';
-import { addWatchCommand } from './watch.js';
-import { addWorkerCommand } from './worker.js';
+import { addAdaptersCommand } from './adapters/adapters.js';
+import { addConfigCommand } from './config/config.js';
+import { addControlCommands } from './runs/control.js';
+import { addDataCommand } from './data/data.js';
+import { addDemoCommand } from './demo/demo.js';
+import { addLogsCommand } from './logs/logs.js';
+import { addReportCommand } from './runs/report.js';
+import { addRunCommand } from './runs/run.js';
+import { addScheduleCommand } from './schedule/schedule.js';
+import { addSimCommand } from './sim/sim.js';
+import { addStatusCommand } from './status/status.js';
+import { addTrainerCommand } from './trainer/trainer.js';
+import { addUpCommand } from './up/up.js';
+import { addWatchCommand } from './runs/watch.js';
+import { addWorkerCommand } from './up/worker.js';
 
 /** How a command reports an exit code other than 0 without being an error (for example 3, partly done). */
 export type SetExitCode = (code: ExitCode) => void;

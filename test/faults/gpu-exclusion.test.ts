@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 
 import { afterAll, beforeAll, expect, it } from 'vitest';
 
-import { takeSnapshot, type ActivitySnapshot } from '../../src/cli/workflow-snapshot.js';
+import { takeSnapshot, type ActivitySnapshot } from '../../src/cli/runs/workflow-snapshot.js';
 import { livingMembers } from '../../src/gpu/process-table.js';
 import type { GuardedProcess } from '../../src/temporal/guarded-process.js';
 import type { housekeeping } from '../../src/workflows/housekeeping.js';

@@ -1,7 +1,7 @@
 import { execa } from 'execa';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 
-import { takeSnapshot, type ActivitySnapshot } from '../../src/cli/workflow-snapshot.js';
+import { takeSnapshot, type ActivitySnapshot } from '../../src/cli/runs/workflow-snapshot.js';
 import { pauseRun, resumeRun } from '../../src/client.js';
 import { livingMembers } from '../../src/gpu/process-table.js';
 import type { GuardedProcess } from '../../src/temporal/guarded-process.js';

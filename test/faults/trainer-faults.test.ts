@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { WorkflowFailedError } from '@temporalio/client';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
 
-import { failureOf, type FailureText } from '../../src/cli/workflow-failure.js';
+import { failureOf, type FailureText } from '../../src/cli/runs/workflow-failure.js';
 import { livingMembers } from '../../src/gpu/process-table.js';
 import { DailyMachine } from '../support/daily-machine.js';
 import { hundredSteps, TrainingDay } from '../support/training-day.js';

@@ -11,7 +11,7 @@ import { createGpuActivities } from '../../src/activities/gpu-activities.js';
 import { withGpuTurn } from '../../src/activities/gpu-turn.js';
 import { withHeartbeat } from '../../src/activities/heartbeat.js';
 import type { WorkerEnvironment } from '../../src/activities/worker-environment.js';
-import { takeSnapshot } from '../../src/cli/workflow-snapshot.js';
+import { takeSnapshot } from '../../src/cli/runs/workflow-snapshot.js';
 import { loadConfig } from '../../src/config/load-config.js';
 import { gpuQueue } from '../../src/temporal/task-queues.js';
 import { DailyMachine } from '../support/daily-machine.js';

@@ -4,7 +4,7 @@ import { gzipSync } from 'node:zlib';
 
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
 
-import { takeSnapshot } from '../../src/cli/workflow-snapshot.js';
+import { takeSnapshot } from '../../src/cli/runs/workflow-snapshot.js';
 import { checkLedger } from '../../src/signz-mind/ledger/check.js';
 import { quarantinedRows, rowVersions } from '../../src/signz-mind/ledger/row-history.js';
 import type { Fault } from '../../src/sims/signz-mind/faults.js';

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 
 import type { WorkflowHandleWithFirstExecutionRunId } from '@temporalio/client';
 
-import { takeSnapshot, type ActivitySnapshot } from '../../src/cli/workflow-snapshot.js';
+import { takeSnapshot, type ActivitySnapshot } from '../../src/cli/runs/workflow-snapshot.js';
 import { startDailyCycle, type DailyCycleInput } from '../../src/client.js';
 import { serverApiKeyVariable } from '../../src/config/secrets.js';
 import { probeLock, type LockState } from '../../src/gpu/kernel-lock.js';

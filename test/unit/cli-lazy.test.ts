@@ -14,6 +14,6 @@ it('answers --help without loading the Temporal SDK', async () => {
   expect(program.helpInformation()).toContain('status');
   expect(loadedSdk()).toEqual([]);
   // The same look finds the SDK once a command needs it.
-  await import('../../src/cli/run-daily.js');
+  await import('../../src/cli/runs/run-daily.js');
   expect(loadedSdk()).not.toEqual([]);
 });

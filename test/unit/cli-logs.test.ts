@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
-import { followLines, readLastLines } from '../../src/cli/follow-file.js';
+import { followLines, readLastLines } from '../../src/cli/logs/follow-file.js';
 import { runTower } from '../support/run-tower.js';
 import { waitUntil } from '../support/wait-until.js';
 

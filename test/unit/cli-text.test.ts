@@ -1,14 +1,14 @@
 import { ActivityFailure, ApplicationFailure, CancelledFailure, RetryState } from '@temporalio/common';
 import { describe, expect, it } from 'vitest';
 
-import { progressOf } from '../../src/cli/activity-progress.js';
+import { progressOf } from '../../src/cli/runs/activity-progress.js';
 import { agoText, durationText, localTime, parseDuration } from '../../src/cli/durations.js';
-import { snapshotLine } from '../../src/cli/progress-text.js';
-import { problemsOf, type StatusReport } from '../../src/cli/status-problems.js';
+import { snapshotLine } from '../../src/cli/runs/progress-text.js';
+import { problemsOf, type StatusReport } from '../../src/cli/status/status-problems.js';
 import { tableText } from '../../src/cli/table.js';
-import { failureOf } from '../../src/cli/workflow-failure.js';
-import { outcomeText } from '../../src/cli/workflow-outcome.js';
-import type { ActivitySnapshot, WorkflowSnapshot } from '../../src/cli/workflow-snapshot.js';
+import { failureOf } from '../../src/cli/runs/workflow-failure.js';
+import { outcomeText } from '../../src/cli/runs/workflow-outcome.js';
+import type { ActivitySnapshot, WorkflowSnapshot } from '../../src/cli/runs/workflow-snapshot.js';
 
 describe('durations and times', () => {
   it.each([

@@ -1,0 +1,76 @@
+import { towerSearchAttributes } from '../../temporal/search-attributes.js';
+import { loadSchedules } from '../../temporal/schedules/declaration.js';
+import { listSchedules, type ScheduleStatus } from '../../temporal/schedules/list-schedules.js';
+import { findRunningServer } from '../../temporal/server-file.js';
+import { towerQueue } from '../../temporal/task-queues.js';
+import type { CommandContext } from '../command-context.js';
+import { readQueues, type QueueStatus } from './queue-status.js';
+import { withClient, type TemporalSession } from '../temporal-client.js';
+import { isPausedStage } from '../runs/workflow-snapshot.js';
+
+export interface RunningWorkflow {
+  readonly workflowId: string;
+  readonly runId: string;
+  readonly type: string;
+  readonly stage: string | null;
+  readonly paused: boolean;
+  readonly simulated: boolean;
+  readonly startedAt: string;
+}
+
+export type ServerStatus =
+  | {
+      readonly reachable: false;
+      readonly error: { readonly code: string; readonly message: string; readonly next: string | null };
+    }
+  | {
+      readonly reachable: true;
+      readonly address: string;
+      readonly namespace: string;
+      /** Web UI of the embedded server; others do not tell theirs. */
+      readonly uiAddress: string | null;
+      readonly queues: readonly QueueStatus[];
+      readonly workflows: readonly RunningWorkflow[];
+      readonly schedules: readonly ScheduleStatus[];
+    };
+
+/** More running workflows than these are not listed one by one. */
+const workflowLimit = 100;
+const readTimeoutMs = 20_000;
+
+/** @throws TowerError when the server cannot be reached (`withClient`). */
+export async function readServerStatus(context: CommandContext): Promise<ServerStatus> {
+  const declarations = await loadSchedules(context.config.schedules);
+  return withClient(context, (session) =>
+    session.connection.withDeadline(Date.now() + readTimeoutMs, async () => {
+      const { address, namespace, source } = session.server;
+      const embedded = source === 'embedded' ? await findRunningServer(context.home) : undefined;
+      const [queues, workflows, schedules] = await Promise.all([
+        readQueues(session, context),
+        runningWorkflows(session),
+        listSchedules(session.client, declarations),
+      ]);
+      const uiAddress = embedded?.uiAddress ?? null;
+      return { reachable: true, address, namespace, uiAddress, queues, workflows, schedules };
+    }),
+  );
+}
+
+async function runningWorkflows({ client }: TemporalSession): Promise<RunningWorkflow[]> {
+  const running: RunningWorkflow[] = [];
+  const query = `TaskQueue = "${towerQueue}" AND ExecutionStatus = "Running"`;
+  for await (const info of client.workflow.list({ query, pageSize: workflowLimit })) {
+    const stage = info.typedSearchAttributes.get(towerSearchAttributes.stage) ?? null;
+    running.push({
+      workflowId: info.workflowId,
+      runId: info.runId,
+      type: info.type,
+      stage,
+      paused: isPausedStage(stage),
+      simulated: info.typedSearchAttributes.get(towerSearchAttributes.simulated) ?? false,
+      startedAt: info.startTime.toISOString(),
+    });
+    if (running.length === workflowLimit) break;
+  }
+  return running;
+}
