@@ -2,8 +2,7 @@ import { defineConfig } from 'vitest/config';
 
 /**
  * Server and fault tests mostly wait for processes: two files at a time on two cores, generous limits. Every file
- * has machines of its own (state directory, ports, GPU lock). A test that needs its one retry on CI, where a whole process
- * may stand still for seconds, is reported as flaky; elsewhere there is none.
+ * has machines of its own (state directory, ports, GPU lock).
  */
 const slow = {
   pool: 'forks',
@@ -12,7 +11,6 @@ const slow = {
   sequence: { groupOrder: 1 },
   testTimeout: 180_000,
   hookTimeout: 180_000,
-  retry: process.env['CI'] === undefined ? 0 : 1,
 } as const;
 
 export default defineConfig({

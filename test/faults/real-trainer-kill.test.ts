@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { pino } from 'pino';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
 
 import { cacheDirectory } from '../../src/config/locations.js';
 import { checkAdapter } from '../../src/qlora/adapter-check.js';
@@ -17,6 +17,9 @@ const environmentTimeoutMs = 900_000;
 
 let machine: DailyMachine;
 
+// Long enough, some 20 s here, that the training still runs when the next worker adopts it.
+const hyperparameters = { epochs: 60, batchSize: 4, maxLength: 128, learningRate: 2e-3 };
+
 beforeAll(async () => {
   const { signal } = new AbortController();
   const { python } = await ensureTrainerEnvironment(
@@ -24,21 +27,32 @@ beforeAll(async () => {
     { signal, log: pino({ level: 'silent' }) },
   );
   machine = await DailyMachine.create();
-  const baseModel = join(machine.tower.home, 'tiny-llama');
-  await makeTinyModel(baseModel, { python, signal });
-  await machine.configure({
-    train: {
-      trainer: 'qlora',
-      device: 'cpu',
-      // Long enough, some 20 s here, that the training still runs when the next worker adopts it.
-      hyperparameters: { baseModel, epochs: 60, batchSize: 4, maxLength: 128, learningRate: 2e-3 },
-    },
-  });
+  await makeTinyModel(join(machine.tower.home, 'tiny-llama'), { python, signal });
 }, environmentTimeoutMs);
+afterEach(() => machine.tower.stopWorkers());
 afterAll(() => machine.close());
 
+it('an unknown model ends the cycle with its name and the next step; no batch is marked', async () => {
+  await train('no-such-organisation/no-such-model');
+  const batches = await machine.uploadDay(0);
+  await Promise.all([machine.tower.startGpu(), machine.tower.startControl()]);
+  const cycle = await machine.startCycle({ logicalTime: '2026-01-11T13:00:00.000Z' });
+
+  await expect(cycle.result()).rejects.toThrow();
+
+  const { outcome, reason } = machine.lastCycle() ?? {};
+  expect(outcome).toBe('failed');
+  expect(reason).toMatch(/cannot load the base model no-such-organisation\/no-such-model/);
+  expect(machine.effects()).toEqual([]);
+  expect(machine.readLedger((ledger) => batches.map((name) => ledger.batches.get(name)?.state))).toEqual(
+    batches.map(() => 'imported'),
+  );
+  expect(await machine.launches()).toHaveLength(1);
+});
+
 it('a real QLoRA training outlives kill -9 of its worker and ends with a valid adapter', async () => {
-  await machine.uploadDay(0);
+  await train(join(machine.tower.home, 'tiny-llama'));
+  await machine.uploadDay(1);
   const [gpu] = await Promise.all([machine.tower.startGpu(), machine.tower.startControl()]);
   const cycle = await machine.startCycle({ logicalTime: '2026-01-12T13:00:00.000Z' });
   const { progress } = await machine.trainingAtStep(1);
@@ -55,7 +69,7 @@ it('a real QLoRA training outlives kill -9 of its worker and ends with a valid a
   expect(training).toMatchObject({ launches: 1, redoneSteps: 0, plannedSteps: progress?.total });
   expect(training?.executedSteps).toBe(training?.plannedSteps);
   const launches = await machine.launches();
-  expect(launches.map(({ process }) => process.trainerPid)).toEqual([launch.process.trainerPid]);
+  expect(launches.at(-1)?.process.trainerPid).toBe(launch.process.trainerPid);
   const settled = await machine.settled();
   expect(settled).toMatchObject({ driver: 'qlora', simulated: false });
   expect(await checkAdapter(settled.artefact.path, { simulated: false })).toMatchObject({
@@ -66,3 +80,9 @@ it('a real QLoRA training outlives kill -9 of its worker and ends with a valid a
   await machine.delivered(deliveries);
   expect(machine.effects()[0]).toBe('/model/upload adapter_ft_20260112_130000');
 });
+
+async function train(baseModel: string): Promise<void> {
+  await machine.configure({
+    train: { trainer: 'qlora', device: 'cpu', hyperparameters: { baseModel, ...hyperparameters } },
+  });
+}

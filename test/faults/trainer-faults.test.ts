@@ -4,9 +4,12 @@ import { WorkflowFailedError } from '@temporalio/client';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
 
 import { failureOf, type FailureText } from '../../src/cli/runs/workflow-failure.js';
+import { takeSnapshot } from '../../src/cli/runs/workflow-snapshot.js';
 import { livingMembers } from '../../src/gpu/process-table.js';
+import { checkLedger } from '../../src/signz-mind/ledger/check.js';
 import { DailyMachine } from '../support/daily-machine.js';
 import { hundredSteps, TrainingDay } from '../support/training-day.js';
+import { waitUntil } from '../support/wait-until.js';
 
 let machine: DailyMachine;
 
@@ -76,6 +79,35 @@ it('W18: a trainer that refuses its configuration is not tried again, and no bat
   expect(training.batches.filter((name) => marked.includes(name))).toEqual([]);
   const states = machine.readLedger(({ batches }) => training.batches.map((name) => batches.get(name)?.state));
   expect(new Set(states)).toEqual(new Set(['imported']));
+});
+
+it('W18: with marking after the import, too, nothing is marked before libraries, model and settings have proven themselves', async () => {
+  const fault = { kind: 'no-such-fault' } as unknown as { kind: 'crash' };
+  const training = await TrainingDay.start(machine, { day: 4, seconds: 1, fault, server: { markAfter: 'import' } });
+
+  expect((await failureOfCycle(training)).code).toBe('TRAINER_BAD_CONFIG');
+
+  const marked = machine.effects().join(' ');
+  expect(training.batches.filter((name) => marked.includes(name))).toEqual([]);
+});
+
+it('a disk that fills up inside the training: the cycle says so and waits; the next one goes on from the checkpoint', async () => {
+  const fault = { kind: 'disk-full', atStep: 31, onlyOnLaunch: 1 } as const;
+  const full = await TrainingDay.start(machine, { day: 5, seconds: 1, fault });
+  const waiting = await waitUntil('the attempt that found the disk full', async () => {
+    const { activities } = await takeSnapshot(machine.tower.client, 'daily-cycle');
+    return activities.find(({ lastFailure }) => lastFailure !== null)?.lastFailure;
+  });
+  expect(waiting.message).toMatch(/No space left on device/);
+  await full.cycle.cancel();
+  await full.cycle.result().catch(() => undefined);
+  await machine.tower.stopWorkers();
+
+  const next = await TrainingDay.start(machine, { day: 6, seconds: 1, train: { when: 'always' } });
+  const { training } = await next.cycle.result();
+  expect(training).toMatchObject({ version: full.version, executedSteps: 100, redoneSteps: 10 });
+  expect((await full.launches()).map(({ spec }) => spec.resume?.step ?? 0)).toEqual([0, 20]);
+  expect(machine.readLedger((ledger) => checkLedger(ledger).faults)).toEqual([]);
 });
 
 it('a trainer that hangs, deaf to SIGTERM and with a child, is ended to the last process and resumed', async () => {

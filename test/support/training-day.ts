@@ -29,6 +29,8 @@ export interface TrainingDayOptions {
   readonly fault?: SimulatedFault;
   /** More of the table `train`. */
   readonly train?: Settings;
+  /** More of the table `server`. */
+  readonly server?: Settings;
 }
 
 /** One day of a {@link DailyMachine}: new batches, both workers, and a cycle that trains. */
@@ -52,9 +54,12 @@ export class TrainingDay {
     this.gpu = known.gpu;
   }
 
-  static async start(machine: DailyMachine, { day, seconds, fault, train }: TrainingDayOptions): Promise<TrainingDay> {
+  static async start(
+    machine: DailyMachine,
+    { day, seconds, fault, train, server = {} }: TrainingDayOptions,
+  ): Promise<TrainingDay> {
     const simulatedSecondsPerStep = seconds / hundredSteps.epochs;
-    await machine.configure({ train: { simulatedSecondsPerStep, hyperparameters: hundredSteps, ...train } });
+    await machine.configure({ train: { simulatedSecondsPerStep, hyperparameters: hundredSteps, ...train }, server });
     const batches = await machine.uploadDay(day);
     const [control, gpu] = await Promise.all([
       machine.tower.startControl(),
