@@ -1,0 +1,84 @@
+import { readFile } from 'node:fs/promises';
+import { dirname, extname, resolve } from 'node:path';
+
+import { parse as parseToml } from 'smol-toml';
+import { z } from 'zod';
+
+import { describeError, TowerError } from '../errors.js';
+import { characterJobSchema, type CharacterJob } from './job.js';
+import { renameUpstreamKeys } from './upstream-keys.js';
+
+type Fields = Readonly<Record<string, unknown>>;
+
+/** Keys that hold a path; relative ones in a file are meant from the file's folder. */
+const pathKeys = ['outputDir', 'dataset'] as const;
+
+/**
+ * Checks a job, with Tower's keys or those of the original's task payloads.
+ *
+ * @throws TowerError `CHARACTER_JOB_INVALID` (not retryable) with every fault, one a line.
+ */
+export function parseCharacterJob(input: unknown): CharacterJob {
+  const { fields, faults } = renameUpstreamKeys(input);
+  const parsed = characterJobSchema.safeParse(fields);
+  if (parsed.success && faults.length === 0) return parsed.data;
+  const all = [...faults, ...(parsed.success ? [] : [z.prettifyError(parsed.error)])];
+  throw new TowerError('CHARACTER_JOB_INVALID', `the job does not fit:\n${all.join('\n')}`, {
+    next: 'docs/character-lora.md lists every key of a job.',
+  });
+}
+
+/**
+ * Reads a job file, TOML or JSON by its extension, without checking its values: flags may still be laid over it.
+ *
+ * @throws TowerError `CHARACTER_JOB_INVALID`
+ */
+export async function readJobFile(path: string): Promise<Fields> {
+  let content: unknown;
+  try {
+    const text = await readFile(path, 'utf8');
+    content = extname(path).toLowerCase() === '.json' ? JSON.parse(text) : parseToml(text);
+  } catch (error) {
+    throw new TowerError('CHARACTER_JOB_INVALID', `${path} cannot be read as a job: ${describeError(error)}`, {
+      next: 'A job file is TOML, or JSON with the extension .json.',
+      cause: error,
+    });
+  }
+  const { fields, faults } = renameUpstreamKeys(content);
+  if (faults.length > 0) {
+    throw new TowerError('CHARACTER_JOB_INVALID', `${path} does not fit:\n${faults.join('\n')}`, {
+      next: 'docs/character-lora.md lists every key of a job.',
+    });
+  }
+  return resolvePaths(fields, dirname(resolve(path)));
+}
+
+/** Lays one job over another: what `over` gives counts, section by section. */
+export function mergeJobs(under: Fields, over: Fields): Fields {
+  const merged: Record<string, unknown> = { ...under };
+  for (const [key, value] of Object.entries(over)) {
+    if (value === undefined) continue;
+    const below = merged[key];
+    merged[key] = isSection(key) && isTable(below) && isTable(value) ? mergeJobs(below, value) : value;
+  }
+  return merged;
+}
+
+function resolvePaths(fields: Fields, folder: string): Fields {
+  const resolved: Record<string, unknown> = { ...fields };
+  for (const key of pathKeys) {
+    if (typeof resolved[key] === 'string') resolved[key] = resolve(folder, resolved[key]);
+  }
+  const graph = resolved['graph'];
+  if (typeof graph === 'string' && graph !== 'default') resolved['graph'] = resolve(folder, graph);
+  return resolved;
+}
+
+/** A graph is one value, although it is a table. */
+function isSection(key: string): boolean {
+  return key !== 'graph';
+}
+
+function isTable(value: unknown): value is Fields {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
