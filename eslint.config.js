@@ -13,6 +13,9 @@ const services = [
   'qlora',
   'evaluation',
   'signz-mind',
+  'character',
+  'comfyui',
+  'kohya',
   'report',
   'sims',
   'files',
@@ -30,7 +33,9 @@ const zones = [
       './src/cli',
       './src/worker.ts',
       './src/client.ts',
-      ...services.filter((service) => service !== 'temporal').map((service) => `./src/${service}`),
+      ...services
+        .filter((service) => service !== 'temporal' && service !== 'character')
+        .map((service) => `./src/${service}`),
     ],
     message: 'Workflow code imports activity interfaces only.',
   },
@@ -39,6 +44,12 @@ const zones = [
     from: './src/temporal',
     except: ['./task-queues.ts', './search-attributes.ts'],
     message: 'Of src/temporal, workflow code imports names only.',
+  },
+  {
+    target: './src/workflows',
+    from: './src/character',
+    except: ['./review-decision.ts'],
+    message: 'Of src/character, workflow code imports the shape of a decision only.',
   },
   {
     target: './src/activities',

@@ -121,6 +121,8 @@ export interface PauseRecord {
   /** `idle`: nothing was running and nothing is saved yet; `finished`: the trainer ended by itself first. */
   readonly state: 'saved' | 'idle' | 'finished';
   readonly step: number;
+  /** What `step` counts. Default: optimiser steps. */
+  readonly unit?: 'steps' | 'images';
 }
 
 export interface CycleReference {

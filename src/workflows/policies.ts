@@ -1,5 +1,7 @@
 import type { ActivityOptions } from '@temporalio/workflow';
 
+import type { CharacterPriority } from '../activities/character/interfaces.js';
+
 /**
  * Timeouts of the daily cycle, and timeouts and retries of every activity, in one place. What cannot be retried says so
  * itself (`nonRetryable`), so no policy lists error types.
@@ -74,3 +76,15 @@ export const gpuPriority = {
   characterImages: { priorityKey: 4 },
   promptWork: { priorityKey: 5 },
 } as const;
+
+/** Waiting order of a character run at a GPU, by how much it presses (docs/command-line.md has the table). Daily training has 2. */
+const characterPriorities = {
+  urgent: { images: gpuPriority.urgent, training: gpuPriority.characterTraining },
+  high: { images: gpuPriority.characterTraining, training: gpuPriority.characterTraining },
+  normal: { images: gpuPriority.characterImages, training: gpuPriority.characterTraining },
+  low: { images: gpuPriority.promptWork, training: gpuPriority.promptWork },
+} as const;
+
+export function characterPriority(priority: CharacterPriority): (typeof characterPriorities)[CharacterPriority] {
+  return characterPriorities[priority];
+}

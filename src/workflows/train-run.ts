@@ -1,29 +1,49 @@
-import { CancellationScope, proxyActivities } from '@temporalio/workflow';
+import { CancellationScope, proxyActivities, type ActivityOptions } from '@temporalio/workflow';
+import type { Priority } from '@temporalio/common';
 
 import type {
   GpuActivities,
   HostActivities,
   Placement,
+  RunReference,
   TrainedOutcome,
   TrainingOutcome,
 } from '../activities/interfaces.js';
 import type { PauseControl } from './pause-control.js';
 import { gpuPolicy, gpuPriority, hostWorkPolicy } from './policies.js';
 
+/** Which run is trained, and from which of its resumes on. */
+interface TrainedRun {
+  readonly id: string;
+  readonly generation: number;
+  readonly summary: string;
+}
+
+/** Trains a candidate of the daily cycle. */
+export async function trainRun(run: TrainedRun, placement: Placement, pause: PauseControl): Promise<TrainedOutcome> {
+  const gpu = proxyActivities<GpuActivities>(trainingPolicy(run, placement, gpuPriority.dailyTraining));
+  return superviseTraining(run, { placement, pause, train: (reference) => gpu.trainAdapter(reference) });
+}
+
+/** How the activity of a training waits, runs and is shown. */
+export function trainingPolicy({ summary }: TrainedRun, placement: Placement, priority: Priority): ActivityOptions {
+  return { ...gpuPolicy(placement), summary, priority };
+}
+
+interface Supervision {
+  readonly placement: Placement;
+  readonly pause: PauseControl;
+  readonly train: (reference: RunReference) => Promise<TrainingOutcome>;
+}
+
 /**
  * Trains one run to its end, across pauses. However it ends (done, failed, cancelled while the GPU worker was dead), no
  * trainer of this run is left behind: the stop goes through the host queue, which is never busy with the GPU.
  */
-export async function trainRun(
-  run: { readonly id: string; readonly generation: number; readonly summary: string },
-  placement: Placement,
-  pause: PauseControl,
+export async function superviseTraining(
+  run: TrainedRun,
+  { placement, pause, train }: Supervision,
 ): Promise<TrainedOutcome> {
-  const gpu = proxyActivities<GpuActivities>({
-    ...gpuPolicy(placement),
-    summary: run.summary,
-    priority: gpuPriority.dailyTraining,
-  });
   const host = proxyActivities<HostActivities>(hostWorkPolicy(placement));
   let generation = run.generation;
   const reference = () => ({ run: run.id, generation, gpuIndex: placement.gpuIndex });
@@ -32,7 +52,7 @@ export async function trainRun(
     for (;;) {
       const outcome = await untilPaused(
         pause,
-        () => gpu.trainAdapter(reference()),
+        () => train(reference()),
         () => host.pauseTrainer(reference()),
       );
       if (outcome?.outcome === 'trained') return outcome;

@@ -93,12 +93,13 @@ function rejection(signal: AbortSignal): Promise<never> {
   });
 }
 
-function pausedText({ state, step }: PauseRecord): string {
+function pausedText({ state, step, unit = 'steps' }: PauseRecord): string {
   switch (state) {
     case 'saved':
+      if (unit === 'images') return `${step} images are accepted and kept`;
       return `a complete state is saved at step ${step}`;
     case 'idle':
-      return 'no trainer was running; the next stage waits';
+      return 'nothing was running; the next stage waits';
     case 'finished':
       return `the trainer had ended by itself at step ${step}`;
   }

@@ -1,0 +1,79 @@
+import { proxyActivities } from '@temporalio/workflow';
+
+import type {
+  CharacterGpuActivities,
+  CharacterHostActivities,
+  ChosenEpoch,
+  ProofRecord,
+  PublishRecord,
+} from '../activities/character/interfaces.js';
+import type { TrainedOutcome } from '../activities/interfaces.js';
+import type { CharacterParts } from './character-dataset.js';
+import { cleared } from './character-render.js';
+import { characterPriority, gpuPolicy, hostWorkPolicy } from './policies.js';
+import { withinLimit } from './stage-limit.js';
+import { superviseTraining, trainingPolicy } from './train-run.js';
+
+/** `null`: the stage was not asked for, or there was nothing to publish or to prove. */
+export interface CharacterLora {
+  readonly training: TrainedOutcome | null;
+  readonly chosen: ChosenEpoch | null;
+  readonly lora: PublishRecord | null;
+  readonly proof: ProofRecord | null;
+}
+
+/** Trains, chooses an epoch, publishes it and proves that it works. */
+export async function makeLora(parts: CharacterParts): Promise<CharacterLora> {
+  const { checked, pause } = parts;
+  if (!checked.stages.includes('train')) return { training: null, chosen: null, lora: null, proof: null };
+  await pause.gate();
+  const { train, deliver } = checked.timeoutMs;
+  const training = await withinLimit({ stage: 'train', limitMs: train, pause }, () => trainLora(parts));
+  await pause.gate();
+  const delivery = await withinLimit({ stage: 'deliver', limitMs: deliver, pause }, () => deliverLora(parts));
+  return { training, ...delivery };
+}
+
+async function trainLora({ checked, prepared, placement, display, pause }: CharacterParts): Promise<TrainedOutcome> {
+  display.stage('train');
+  const run = { id: prepared.run, generation: prepared.generation, summary: `train ${prepared.run}` };
+  const priority = characterPriority(checked.priority).training;
+  const gpu = proxyActivities<CharacterGpuActivities>(trainingPolicy(run, placement, priority));
+  const training = await superviseTraining(run, {
+    placement,
+    pause,
+    train: (reference) => gpu.trainCharacter(reference),
+  });
+  display.trained(training);
+  if (training.simulated) display.simulated();
+  return training;
+}
+
+async function deliverLora({
+  checked,
+  prepared: { run },
+  placement,
+  display,
+  pause,
+}: CharacterParts): Promise<Omit<CharacterLora, 'training'>> {
+  const host = proxyActivities<CharacterHostActivities>(hostWorkPolicy(placement));
+  display.stage('choose');
+  const chosen = await host.chooseEpoch({ run });
+  display.chose(chosen);
+
+  display.stage('publish');
+  const lora = await host.publishLora({ run });
+  display.published(lora);
+  if (lora.outcome === 'withheld') return { chosen, lora, proof: null };
+
+  await pause.gate();
+  display.stage('prove');
+  const gpu = proxyActivities<CharacterGpuActivities>({
+    ...gpuPolicy(placement),
+    summary: `prove ${lora.name}`,
+    priority: characterPriority(checked.priority).training,
+  });
+  const proof = await cleared(host, run, () => gpu.proveLora({ run, gpuIndex: placement.gpuIndex }));
+  display.proven(proof);
+  return { chosen, lora, proof };
+}
