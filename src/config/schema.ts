@@ -2,6 +2,7 @@ import { z } from 'zod';
 
 import { qloraHyperparametersSchema } from '../qlora/hyperparameters.js';
 import { trainingSetFormats } from '../signz-mind/training-set/options.js';
+import { characterSchema, comfyuiSchema } from './character-sections.js';
 import { sharedQueues } from './shared-queues.js';
 
 const seconds = (fallback: number, minimum = 1) => z.number().min(minimum).default(fallback);
@@ -123,6 +124,8 @@ export const configSchema = z.strictObject({
   train: trainSchema.prefault({}),
   evaluate: evaluateSchema.prefault({}),
   gpu: gpuSchema.prefault({}),
+  comfyui: comfyuiSchema.prefault({}),
+  character: characterSchema.prefault({}),
   retention: retentionSchema.prefault({}),
   temporal: temporalSchema.prefault({}),
   worker: workerSchema.prefault({}),
