@@ -71,7 +71,7 @@ function createDriver({ directory, plan }: Evaluation, evaluator: Evaluator): Tr
       });
     },
     command: () => ({ ...evaluator.program, argv: [...evaluator.program.argv, files.config] }),
-    parseLine: parseEvent,
+    createParser: () => parseEvent,
     completeCheckpoints: () => Promise.resolve([]),
     classify: classifyExit,
     checkArtefact: () => checkResult({ directory, plan }),

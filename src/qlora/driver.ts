@@ -79,7 +79,7 @@ function createDriver({ runDirectory, config, log }: QloraRun, trainer: Trainer)
       };
     },
 
-    parseLine: parseEvent,
+    createParser: () => parseEvent,
 
     completeCheckpoints() {
       return findCompleteCheckpoints(output, join(runDirectory, 'broken'), log);

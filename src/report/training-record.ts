@@ -36,7 +36,7 @@ export async function readTrainingRecord(directory: string): Promise<TrainingRec
   let heldOut: LossPoint[] = [];
   let facts = {};
   for (const { files, process, exit, fault } of await readLaunches(run)) {
-    const follower = new LaunchFollower(files, { parseLine: parseEvent });
+    const follower = new LaunchFollower(files, { createParser: () => parseEvent });
     let resumedFrom = 0;
     try {
       for await (const event of follower.newEvents({ ended: true })) {

@@ -16,7 +16,8 @@ import type { TrainingProgress, TrainingRequest } from './training-request.js';
 const pollMs = 250;
 
 /**
- * Follows a launch until nothing of it lives, reporting progress whenever there is output. A trainer that hangs is ended.
+ * Follows a launch until nothing of it lives, reporting progress whenever there is output. A trainer that hangs is ended, and
+ * so is one that has reported a fault and does not leave within the grace time: some go on with a loss that is NaN.
  *
  * @returns whether it was ended because it hung.
  * @throws the signal's reason as soon as it aborts; the trainer goes on.
@@ -30,11 +31,13 @@ export async function followLaunch(
   const summary = new LaunchSummary();
   let stage: TrainingProgress['stage'] = 'starting';
   let quietSince = performance.now();
+  let faultySince: number | undefined;
   let orphaned = false;
   const readNews = async (ended: boolean): Promise<void> => {
     const bytesBefore = follower.bytes;
     for await (const event of follower.newEvents({ ended })) {
       summary.add(event);
+      if (event.event === 'error') faultySince ??= performance.now();
       stage = stageAfter(event, request.driver.work) ?? stage;
     }
     if (follower.bytes > bytesBefore) quietSince = performance.now();
@@ -54,6 +57,11 @@ export async function followLaunch(
         log.warn({ launch: launch.files.number, limitMs }, 'no output and no step: the trainer hangs');
         await endGroup(launch.process, request.graceMs);
         return { stalled: true };
+      }
+      if (faultySince !== undefined && performance.now() - faultySince > request.graceMs) {
+        log.warn({ launch: launch.files.number }, 'the trainer reported a fault and goes on: ending it');
+        await endGroup(launch.process, request.graceMs);
+        return { stalled: false };
       }
       await delay(pollMs, undefined, { signal }).catch(() => undefined);
     }

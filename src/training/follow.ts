@@ -1,21 +1,22 @@
 import type { LaunchDirectory } from './run-directory.js';
 import { LogReader } from './log-reader.js';
-import type { TrainerDriver } from './trainer-driver.js';
+import type { LineParser, TrainerDriver } from './trainer-driver.js';
 import type { TrainerEvent } from './trainer-events.js';
 
-const tailLength = 8 * 1024;
+/** Characters of each stream's end. */
+const tailLength = 4 * 1024;
 
 /** Follows both logs of a launch from their start; memory does not grow with the length of the logs. */
 export class LaunchFollower {
-  readonly #driver: Pick<TrainerDriver, 'parseLine'>;
+  readonly #parse: LineParser;
   readonly #readers: readonly (readonly ['stdout' | 'stderr', LogReader])[];
-  #tail = '';
+  readonly #tails = { stdout: '', stderr: '' };
 
-  constructor(files: LaunchDirectory, driver: Pick<TrainerDriver, 'parseLine'>) {
-    this.#driver = driver;
+  constructor(files: LaunchDirectory, driver: Pick<TrainerDriver, 'createParser'>) {
+    this.#parse = driver.createParser();
     this.#readers = [
-      ['stderr', new LogReader(files.stderr)],
       ['stdout', new LogReader(files.stdout)],
+      ['stderr', new LogReader(files.stderr)],
     ];
   }
 
@@ -24,21 +25,19 @@ export class LaunchFollower {
     return this.#readers.reduce((sum, [, reader]) => sum + reader.bytes, 0);
   }
 
-  /** The end of stdout and stderr, in the order in which it was read. */
+  /** The end of stdout, then the end of stderr, where a trainer's last words stand: neither pushes the other out. */
   get tail(): string {
-    return this.#tail;
+    return this.#tails.stdout + this.#tails.stderr;
   }
 
   /** The events since the last call. `ended`: nobody writes any more, so an unfinished last line counts too. */
   async *newEvents({ ended = false } = {}): AsyncGenerator<TrainerEvent> {
     for (const [stream, reader] of this.#readers) {
       for await (const line of reader.newLines()) {
-        const event = this.#take(line, stream);
-        if (event !== undefined) yield event;
+        yield* this.#take(line, stream);
       }
       const rest = ended ? reader.takePartialLine() : undefined;
-      const event = rest === undefined ? undefined : this.#take(rest, stream);
-      if (event !== undefined) yield event;
+      if (rest !== undefined) yield* this.#take(rest, stream);
     }
   }
 
@@ -46,8 +45,8 @@ export class LaunchFollower {
     for (const [, reader] of this.#readers) await reader.close();
   }
 
-  #take(line: string, stream: 'stdout' | 'stderr'): TrainerEvent | undefined {
-    this.#tail = `${this.#tail}${line}\n`.slice(-tailLength);
-    return this.#driver.parseLine(line, stream);
+  #take(line: string, stream: 'stdout' | 'stderr'): readonly TrainerEvent[] {
+    this.#tails[stream] = `${this.#tails[stream]}${line}\n`.slice(-tailLength);
+    return this.#parse(line, stream);
   }
 }

@@ -49,7 +49,7 @@ export class LaunchSummary {
 /** Summary and end of the output of a launch that has ended. */
 export async function summarizeLaunch(
   files: LaunchDirectory,
-  driver: Pick<TrainerDriver, 'parseLine'>,
+  driver: Pick<TrainerDriver, 'createParser'>,
 ): Promise<{ summary: LaunchSummary; tail: string }> {
   const follower = new LaunchFollower(files, driver);
   const summary = new LaunchSummary();

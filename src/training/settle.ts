@@ -83,7 +83,7 @@ export async function writeOnce(path: string, value: unknown): Promise<boolean> 
   }
 }
 
-async function summarizeAll(launches: readonly Launch[], driver: Pick<TrainerDriver, 'parseLine'>) {
+async function summarizeAll(launches: readonly Launch[], driver: Pick<TrainerDriver, 'createParser'>) {
   const all = [];
   for (const launch of launches) {
     const { summary } = await summarizeLaunch(launch.files, driver);

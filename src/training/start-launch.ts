@@ -66,7 +66,7 @@ async function launchFrom(request: TrainingRequest, rung: number, log: Log): Pro
   const { driver, gpu, generation } = request;
   const run = runDirectory(request.run.directory);
   await driver.prepare();
-  const [resumeFrom] = await driver.completeCheckpoints();
+  const [resumeFrom] = await driver.completeCheckpoints(rung);
   const command = driver.command({ resumeFrom, memoryRung: rung });
   const files = await makeLaunchDirectory(run);
   const spec: LaunchSpec = {

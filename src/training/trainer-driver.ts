@@ -28,6 +28,12 @@ export interface TrainerExit {
   readonly signal?: string | undefined;
 }
 
+/**
+ * Reads the output of one launch line by line, both streams from their start; returns the events that a line completes. It may
+ * remember lines, because some trainers say only once what later lines refer to.
+ */
+export type LineParser = (line: string, stream: 'stdout' | 'stderr') => readonly TrainerEvent[];
+
 /** Outcome of looking at the files a trainer left: never at its log or exit code alone (design principle 3). */
 export type ArtefactCheck =
   | { readonly valid: true; readonly path: string; readonly sha256: string; readonly bytes: number }
@@ -46,10 +52,14 @@ export interface TrainerDriver {
   /** Writes the trainer's input files into the run folder; the same input gives the same bytes. */
   prepare(): Promise<void>;
   command(options: TrainerCommandOptions): TrainerCommand;
-  /** One line of the trainer's output; `undefined` for lines that carry no event. */
-  parseLine(line: string, stream: 'stdout' | 'stderr'): TrainerEvent | undefined;
-  /** Complete states, newest first. Torn ones are moved to the run's `broken/` folder and named in the log. */
-  completeCheckpoints(): Promise<Checkpoint[]>;
+  /** A parser for the output of one launch. */
+  createParser(): LineParser;
+  /**
+   * Complete states, newest first. Torn ones are moved to the run's `broken/` folder and named in the log.
+   *
+   * @param memoryRung - Only those that a launch on this rung of the ladder can go on from; left out: on the present one.
+   */
+  completeCheckpoints(memoryRung?: number): Promise<Checkpoint[]>;
   /** The class of a launch that ended without a valid artefact. `outputTail` is the end of stdout and stderr. */
   classify(exit: TrainerExit, events: readonly TrainerEvent[], outputTail: string): FaultClass;
   checkArtefact(): Promise<ArtefactCheck>;

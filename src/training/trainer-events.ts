@@ -36,7 +36,7 @@ export const trainerEventSchema = z.discriminatedUnion('event', [
     event: z.literal('eval'),
     time: z.iso.datetime(),
     step: z.int().nonnegative(),
-    /** Mean loss per token over the held-out samples. */
+    /** Mean over the held-out samples, of the trainer's own measure: for language models the loss per token. */
     loss: z.number(),
     samples: z.int().positive(),
   }),
@@ -46,7 +46,8 @@ export const trainerEventSchema = z.discriminatedUnion('event', [
     step: z.int().nonnegative(),
     /** Folder name, relative to the run's output folder. */
     path: z.string(),
-    bytes: z.int().nonnegative(),
+    /** Left out where the trainer does not say. */
+    bytes: z.int().nonnegative().optional(),
     seconds: z.number().nonnegative().optional(),
   }),
   z.object({

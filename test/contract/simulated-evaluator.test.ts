@@ -47,11 +47,12 @@ it('leaves a result that is valid for its plan, and the same bytes when it runs 
   const check = await driver.checkArtefact();
   expect({ exitCode, check }).toMatchObject({ exitCode: 0, check: { valid: true, path: result } });
   // One step is one sample under one model: 3 samples, 3 models.
+  const parse = driver.createParser();
   const events = String(stdout)
     .split('\n')
-    .map((line) => driver.parseLine(line, 'stdout'));
+    .flatMap((line) => parse(line, 'stdout'));
   expect(events[0]).toMatchObject({ event: 'start', totalSteps: 9, resumedFromStep: 0, simulated: true });
-  expect(events.findLast((event) => event?.event === 'step')).toMatchObject({ step: 9 });
+  expect(events.findLast((event) => event.event === 'step')).toMatchObject({ step: 9 });
   await rm(result);
   await evaluate();
   expect(await driver.checkArtefact()).toEqual(check);

@@ -38,7 +38,7 @@ function livingEvaluator(): Promise<Launch> {
     for (const run of await machine.evaluations()) {
       const [launch] = await livingLaunches(run);
       if (launch === undefined) continue;
-      const { summary } = await summarizeLaunch(launch.files, { parseLine: parseEvent });
+      const { summary } = await summarizeLaunch(launch.files, { createParser: () => parseEvent });
       if (summary.reachedStep >= 2) return launch;
     }
     return undefined;

@@ -78,11 +78,12 @@ async function launch({ driver }: Run, options: LaunchOptions = {}): Promise<Lau
   processGroups.add(pid);
   child.stderr.setEncoding('utf8').on('data', (text: string) => options.onStderr?.(text));
   const events: TrainerEvent[] = [];
+  const parse = driver.createParser();
   for await (const line of child.iterable({ from: 'stdout' })) {
-    const event = driver.parseLine(line, 'stdout');
-    if (event === undefined) continue;
-    events.push(event);
-    options.onEvent?.(event, pid);
+    for (const event of parse(line, 'stdout')) {
+      events.push(event);
+      options.onEvent?.(event, pid);
+    }
   }
   const { exitCode, signal, stderr } = await child;
   return { events, exit: { code: exitCode, signal }, stderr };

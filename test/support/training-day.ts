@@ -140,7 +140,7 @@ export class TrainingDay {
 
 /** The last step that the trainer's own log tells; 0 before its first. */
 async function lastStep({ files }: Launch): Promise<number> {
-  const { summary } = await summarizeLaunch(files, { parseLine: parseEvent });
+  const { summary } = await summarizeLaunch(files, { createParser: () => parseEvent });
   return summary.reachedStep;
 }
 
