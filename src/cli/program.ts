@@ -6,6 +6,7 @@ import { Command } from 'commander';
 import { packageRoot } from '../files/package-root.js';
 import type { ExitCode } from './exit-codes.js';
 import { addAdaptersCommand } from './adapters/adapters.js';
+import { addCharacterCommand } from './character/character.js';
 import { addConfigCommand } from './config/config.js';
 import { addControlCommands } from './runs/control.js';
 import { addDataCommand } from './data/data.js';
@@ -30,6 +31,7 @@ const groups: readonly ((program: Command, setExitCode: SetExitCode) => void)[] 
   addWorkerCommand,
   addStatusCommand,
   addRunCommand,
+  addCharacterCommand,
   addWatchCommand,
   addControlCommands,
   addDataCommand,

@@ -9,7 +9,10 @@ export const comfyuiSchema = z.strictObject({
     .optional()
     .describe('base URL of ComfyUI; without it no image is rendered'),
   directory: z.string().optional().describe("ComfyUI's folder on this host, with models/loras and models/checkpoints"),
-  loraDirectory: z.string().optional().describe('where LoRAs are delivered; default: models/loras of comfyui.directory'),
+  loraDirectory: z
+    .string()
+    .optional()
+    .describe('where LoRAs are delivered; default: models/loras of comfyui.directory'),
   checkpointDirectory: z
     .string()
     .optional()
@@ -21,7 +24,10 @@ export const comfyuiSchema = z.strictObject({
 export const characterSchema = z.strictObject({
   datasets: z.string().optional().describe('folder of the datasets; default: datasets in the state directory'),
   maxConcurrent: z.int().min(1).max(1000).default(5).describe('character runs at work at once; more of them wait'),
-  sdScripts: z.string().optional().describe('folder of sd-scripts or kohya_ss; without it only simulated trainings run'),
+  sdScripts: z
+    .string()
+    .optional()
+    .describe('folder of sd-scripts or kohya_ss; without it only simulated trainings run'),
   python: z.string().optional().describe("Python of sd-scripts' environment; default: the one in its venv folder"),
   imageVramGigabytes: gigabytes(9.8).describe('VRAM that rendering needs, what ComfyUI holds itself included'),
   trainVramGigabytes: gigabytes(10).describe('VRAM that a LoRA training needs'),

@@ -1,4 +1,4 @@
-import { setCurrentDetails, upsertSearchAttributes } from '@temporalio/workflow';
+import { setCurrentDetails, upsertMemo, upsertSearchAttributes } from '@temporalio/workflow';
 
 import type {
   CaptionRecord,
@@ -43,6 +43,7 @@ export class CharacterDisplay {
   }
 
   checked({ name, stages, priority, review }: CheckedCharacter): void {
+    upsertMemo({ name, priority });
     // A name is a user's text; in a table it must not end a cell.
     this.#rows.set('Character', name.replaceAll(/[|\r\n`<>]/g, ' ').slice(0, 100));
     this.#rows.set('Stages', `${stages.join(', ')}${review ? ', with a review' : ''}; ${priority}`);
@@ -88,8 +89,8 @@ export class CharacterDisplay {
     this.#show();
   }
 
-  proven({ difference }: ProofRecord): void {
-    this.#rows.set('Proof', `the LoRA changes the picture by ${(difference * 100).toFixed(2)} %`);
+  proven({ changedShare }: ProofRecord): void {
+    this.#rows.set('Proof', `the LoRA changes ${(changedShare * 100).toFixed(1)} % of the pixels`);
     this.#show();
   }
 

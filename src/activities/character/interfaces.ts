@@ -107,8 +107,10 @@ export type PublishRecord =
   | { readonly outcome: 'withheld'; readonly reason: string };
 
 export interface ProofRecord {
-  /** Mean difference of the two images, 0 (same) to 1. */
-  readonly difference: number;
+  /** Mean absolute difference of the colour values of the two images, 0 to 255. */
+  readonly meanAbsolute: number;
+  /** Share of pixels that differ, 0 to 1. */
+  readonly changedShare: number;
   readonly withLora: string;
   readonly withoutLora: string;
   readonly simulated: boolean;

@@ -17,10 +17,10 @@ export async function watchToOutcome(
   return waiting(view, { workflowId: watched.workflowId }, (signal) => watchWorkflow(session, watched, view, signal));
 }
 
-/** `tower cancel`: waits for the end of a workflow that was asked to end. */
+/** Waits for the end of a workflow, such as one that was asked to end. */
 export async function waitForEnd(
   session: TemporalSession,
-  watched: WatchedWorkflow & { readonly timeoutMs: number },
+  watched: WatchedWorkflow & { readonly timeoutMs: number | undefined },
   output: Output,
 ): Promise<WorkflowOutcome> {
   const view = await createProgressView(output);
