@@ -58,7 +58,7 @@ export class ConfigError extends TowerError {
  */
 export async function loadConfig(sources: ConfigSources): Promise<LoadedConfig> {
   const origins = new Map<string, Origin>();
-  const values: Record<string, unknown> = {};
+  const values = emptyTable();
   const warnings: string[] = [];
   const legacyFaults: ConfigFault[] = [];
   const file = await configFile(sources);
@@ -137,6 +137,11 @@ function isTable(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Date);
 }
 
+/** Without a prototype: a setting called `__proto__` is one more unknown key. */
+function emptyTable(): Record<string, unknown> {
+  return Object.create(null) as Record<string, unknown>;
+}
+
 function put(
   values: Record<string, unknown>,
   origins: Map<string, Origin>,
@@ -146,7 +151,7 @@ function put(
   let table = values;
   for (const key of path.slice(0, -1)) {
     const next = table[key];
-    table = isTable(next) ? next : (table[key] = {});
+    table = isTable(next) ? next : (table[key] = emptyTable());
   }
   table[path.at(-1) ?? ''] = value;
   origins.set(path.join('.'), origin);

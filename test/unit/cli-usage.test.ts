@@ -51,6 +51,12 @@ describe('wrong usage ends with 2 and says what was expected', () => {
     expect(stderr).toContain('[USAGE]');
   });
 
+  it('points to the help of the command that was meant', async () => {
+    expect((await tower('watch')).stderr).toContain('`tower watch --help` shows what it expects');
+    expect((await tower('data', 'list', '--state', 'lost')).stderr).toContain('`tower data list --help`');
+    expect((await tower('stats')).stderr).toContain('`tower --help` lists the commands');
+  });
+
   it('names the likely command', async () => {
     expect((await tower('statsu')).stderr).toContain('Did you mean status?');
   });
@@ -66,7 +72,7 @@ describe('wrong usage ends with 2 and says what was expected', () => {
         error: {
           code: 'USAGE',
           message: "missing required argument 'workflow id'",
-          next: expect.stringContaining('tower --help') as string,
+          next: expect.stringContaining('tower watch --help') as string,
           retryable: false,
         },
       });

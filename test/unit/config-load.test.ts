@@ -57,6 +57,12 @@ describe('where values come from', () => {
     });
   });
 
+  it('is refused when it is no setting, also when its name is that of a JavaScript prototype', async () => {
+    const faults = await faultsOf({ settings: ['__proto__.polluted=1', 'constructor.prototype.polluted=1'] });
+    expect(faults.map(({ path }) => path).toSorted()).toEqual(['__proto__', 'constructor']);
+    expect(({} as Record<string, unknown>)['polluted']).toBeUndefined();
+  });
+
   it('is the named file, TOWER_CONFIG, or the file in the XDG configuration folder', async () => {
     await writeFile(file, 'host = "named"\n');
     expect((await load({ env: { TOWER_CONFIG: file, XDG_CONFIG_HOME: folder } })).config.host).toBe('named');

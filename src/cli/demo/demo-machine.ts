@@ -29,6 +29,7 @@ export class DemoMachine {
   /** Aborts on Ctrl-C, and when a part ends that nobody ended. */
   readonly signal: AbortSignal;
   readonly #lost = new AbortController();
+  readonly #settings: readonly string[];
   /** Key of the editors at the reference server. */
   readonly editorKey = newKey();
   readonly #towerKey = newKey();
@@ -37,7 +38,12 @@ export class DemoMachine {
   #control: WorkerProcess | undefined;
   #gpu: WorkerProcess | undefined;
 
-  constructor(context: CommandContext, { log, signal }: { log: Log; signal: AbortSignal }) {
+  /** @param options - `settings`: those of `--set`, which the workers get, too. */
+  constructor(
+    context: CommandContext,
+    { log, signal, settings }: { log: Log; signal: AbortSignal; settings: readonly string[] },
+  ) {
+    this.#settings = settings;
     this.context = context;
     this.log = log;
     this.signal = AbortSignal.any([signal, this.#lost.signal]);
@@ -130,7 +136,11 @@ export class DemoMachine {
   #workerOptions() {
     return {
       context: this.context,
-      globalArguments: ['--config', join(this.context.home, 'tower.toml')],
+      globalArguments: [
+        '--config',
+        join(this.context.home, 'tower.toml'),
+        ...this.#settings.flatMap((setting) => ['--set', setting]),
+      ],
       environment: {
         ...process.env,
         [serverApiKeyVariable]: this.#towerKey,

@@ -40,7 +40,7 @@ export async function runDemo(options: DemoOptions, global: GlobalOptions): Prom
   const context = await demoContext(options, global, output);
   const log = createLog({ file: context.paths.logFile, level: 'info', role: 'demo' });
   output.say(`State directory ${context.home}`);
-  const machine = new DemoMachine(context, { log, signal: interrupted.signal });
+  const machine = new DemoMachine(context, { log, signal: interrupted.signal, settings: global.set ?? [] });
   try {
     await machine.start(options.simulate ?? false);
     const results: DemoDay[] = [];
