@@ -11,10 +11,12 @@ import { fileURLToPath } from 'node:url';
 import type { Client, WorkflowHandleWithFirstExecutionRunId } from '@temporalio/client';
 
 import type { PauseRecord } from './activities/interfaces.js';
+import type { CharacterLoraInput, characterLora } from './workflows/character-lora.js';
 import type { DailyCycleInput } from './workflows/daily-cycle.js';
 import type { dailyCycle } from './workflows/daily-cycle.js';
 import type { DailyTickInput, dailyTick } from './workflows/daily-tick.js';
 
+export type { CharacterLoraInput, CharacterLoraResult } from './workflows/character-lora.js';
 export type { DailyCycleInput, DailyCycleResult } from './workflows/daily-cycle.js';
 export type { DailyTickInput, DailyTickResult } from './workflows/daily-tick.js';
 export type { DeliverAdapterResult } from './workflows/deliver-adapter.js';
@@ -41,7 +43,20 @@ export async function startDailyTick(
   return startTick(client, input);
 }
 
-/** Pauses a run after a complete state of its trainer; resolves when the state is saved and the GPU is free. */
+/**
+ * Starts a run of a Character LoRA under the character's next free version, `character-lora/<slug>/<version>`.
+ *
+ * @throws TowerError `CHARACTER_JOB_INVALID` with every fault of the job.
+ */
+export async function startCharacterLora(
+  client: Client,
+  input: CharacterLoraInput,
+): Promise<WorkflowHandleWithFirstExecutionRunId<typeof characterLora>> {
+  const { startCharacterRun } = await import('./cli/character/start-character-lora.js');
+  return startCharacterRun(client, input);
+}
+
+/** Pauses a run after a complete state of its trainer, or after the present image; resolves when the GPU is free. */
 export async function pauseRun(client: Client, workflowId: string): Promise<PauseRecord> {
   const { pause } = await import('./cli/runs/start-workflows.js');
   return pause(client, workflowId);

@@ -117,6 +117,7 @@ function describeProgress(
     loss: lastStep?.loss ?? null,
     learningRate: lastStep?.learningRate ?? null,
     tokensPerSecond: lastStep?.tokensPerSecond ?? null,
+    stepsPerSecond: lastStep?.stepsPerSecond ?? null,
     etaSeconds: lastStep?.etaSeconds ?? null,
     since: launch.process.launchedAt,
     simulated: start?.simulated ?? false,

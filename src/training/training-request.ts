@@ -45,6 +45,7 @@ export interface TrainingProgress {
   readonly loss: number | null;
   readonly learningRate: number | null;
   readonly tokensPerSecond: number | null;
+  readonly stepsPerSecond: number | null;
   readonly etaSeconds: number | null;
   /** Start of the launch, ISO 8601 UTC. */
   readonly since: string;

@@ -3,7 +3,7 @@ import { z } from 'zod';
 /** Fields are taken as they come: a heartbeat of another version must never break what shows it. */
 const lenient = <Schema extends z.ZodType>(schema: Schema) => schema.nullish().catch(undefined);
 
-/** The heartbeats there are: of trainings, of ingests (batches), of uploads (bytes). */
+/** The heartbeats there are: of trainings, of ingests (batches), of uploads (bytes), of renderings (images). */
 const heartbeatSchema = z.object({
   stage: lenient(z.string()),
   step: lenient(z.number().nonnegative()),
@@ -11,6 +11,7 @@ const heartbeatSchema = z.object({
   epoch: lenient(z.number()),
   loss: lenient(z.number()),
   tokensPerSecond: lenient(z.number()),
+  stepsPerSecond: lenient(z.number()),
   etaSeconds: lenient(z.number().nonnegative()),
   adopted: lenient(z.boolean()),
   simulated: lenient(z.boolean()),
@@ -19,6 +20,11 @@ const heartbeatSchema = z.object({
   total: lenient(z.number().positive()),
   sentBytes: lenient(z.number().nonnegative()),
   totalBytes: lenient(z.number().positive()),
+  accepted: lenient(z.number().nonnegative()),
+  planned: lenient(z.number().positive()),
+  rejected: lenient(z.number().nonnegative()),
+  image: lenient(z.string()),
+  secondsPerImage: lenient(z.number()),
 });
 
 /** What an activity's heartbeat says of its progress, whichever activity it is. */
@@ -26,12 +32,16 @@ export interface ActivityProgress {
   readonly stage: string | null;
   readonly done: number | null;
   readonly total: number | null;
-  readonly unit: 'steps' | 'batches' | 'bytes' | null;
+  readonly unit: 'steps' | 'batches' | 'bytes' | 'images' | null;
+  /** Images that were refused so far. */
+  readonly rejected: number | null;
   readonly loss: number | null;
   readonly epoch: number | null;
   readonly tokensPerSecond: number | null;
+  readonly stepsPerSecond: number | null;
+  readonly secondsPerImage: number | null;
   readonly etaSeconds: number | null;
-  /** The batch being worked on. */
+  /** The batch or image being worked on. */
   readonly item: string | null;
   /** The process was found running by this attempt, not started by it. */
   readonly adopted: boolean;
@@ -46,17 +56,21 @@ export function progressOf(details: unknown): ActivityProgress | null {
   return {
     stage: beat.stage ?? null,
     ...amountOf(beat),
+    rejected: beat.rejected ?? null,
     loss: beat.loss ?? null,
     epoch: beat.epoch ?? null,
     tokensPerSecond: beat.tokensPerSecond ?? null,
+    stepsPerSecond: beat.stepsPerSecond ?? null,
+    secondsPerImage: beat.secondsPerImage ?? null,
     etaSeconds: beat.etaSeconds ?? null,
-    item: beat.batch ?? null,
+    item: beat.batch ?? beat.image ?? null,
     adopted: beat.adopted ?? false,
     simulated: beat.simulated ?? false,
   };
 }
 
 function amountOf(beat: z.output<typeof heartbeatSchema>): Pick<ActivityProgress, 'done' | 'total' | 'unit'> {
+  if (beat.accepted != null) return { done: beat.accepted, total: beat.planned ?? null, unit: 'images' };
   if (beat.step != null) return { done: beat.step, total: beat.totalSteps ?? null, unit: 'steps' };
   if (beat.done != null) return { done: beat.done, total: beat.total ?? null, unit: 'batches' };
   if (beat.sentBytes != null) return { done: beat.sentBytes, total: beat.totalBytes ?? null, unit: 'bytes' };

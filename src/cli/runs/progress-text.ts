@@ -47,12 +47,20 @@ function progressFacts(progress: ActivityProgress | null): string[] {
   return [
     progress.stage,
     amountText(progress),
+    progress.rejected === null ? null : `${progress.rejected} rejected`,
+    progress.rejected === null ? null : `${progress.rejected} rejected`,
     progress.item,
     progress.loss === null ? null : `loss ${progress.loss.toFixed(4)}`,
-    progress.tokensPerSecond === null ? null : `${Math.round(progress.tokensPerSecond)} tokens/s`,
+    rateText(progress),
     progress.etaSeconds === null ? null : `${durationText(progress.etaSeconds * 1_000)} left`,
     progress.adopted ? 'adopted' : null,
   ].filter((fact) => fact !== null);
+}
+
+function rateText({ tokensPerSecond, stepsPerSecond, secondsPerImage }: ActivityProgress): string | null {
+  if (tokensPerSecond !== null) return `${Math.round(tokensPerSecond)} tokens/s`;
+  if (stepsPerSecond !== null) return `${stepsPerSecond.toPrecision(2)} steps/s`;
+  return secondsPerImage === null ? null : `${secondsPerImage.toPrecision(2)} s/image`;
 }
 
 function amountText({ done, total, unit }: ActivityProgress): string | null {

@@ -5,6 +5,7 @@ import { findRunningServer } from '../../temporal/server-file.js';
 import { towerQueue } from '../../temporal/task-queues.js';
 import type { CommandContext } from '../command-context.js';
 import { readQueues, type QueueStatus } from './queue-status.js';
+import { explainWaiting } from './waiting-characters.js';
 import { withClient, type TemporalSession } from '../temporal-client.js';
 import { isPausedStage } from '../runs/workflow-snapshot.js';
 
@@ -16,6 +17,8 @@ export interface RunningWorkflow {
   readonly paused: boolean;
   readonly simulated: boolean;
   readonly startedAt: string;
+  /** Why it does not go on, where that is not in its stage. */
+  readonly waitsFor: string | null;
 }
 
 export type ServerStatus =
@@ -47,7 +50,7 @@ export async function readServerStatus(context: CommandContext): Promise<ServerS
       const embedded = source === 'embedded' ? await findRunningServer(context.home) : undefined;
       const [queues, workflows, schedules] = await Promise.all([
         readQueues(session, context),
-        runningWorkflows(session),
+        runningWorkflows(session).then((running) => explainWaiting(session.client, running)),
         listSchedules(session.client, declarations),
       ]);
       const uiAddress = embedded?.uiAddress ?? null;
@@ -69,6 +72,7 @@ async function runningWorkflows({ client }: TemporalSession): Promise<RunningWor
       paused: isPausedStage(stage),
       simulated: info.typedSearchAttributes.get(towerSearchAttributes.simulated) ?? false,
       startedAt: info.startTime.toISOString(),
+      waitsFor: null,
     });
     if (running.length === workflowLimit) break;
   }

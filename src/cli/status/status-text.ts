@@ -60,11 +60,11 @@ function runningText(workflows: readonly RunningWorkflow[], now: Date): string {
   if (workflows.length === 0) return 'nothing';
   return tableText(
     ['WORKFLOW', 'STAGE', 'STARTED', ''],
-    workflows.map(({ workflowId, stage, paused, simulated, startedAt }) => [
+    workflows.map(({ workflowId, stage, paused, simulated, startedAt, waitsFor }) => [
       workflowId,
       paused ? colour('yellow', stage ?? 'paused') : (stage ?? '-'),
       agoText(startedAt, now),
-      simulated ? 'simulated' : '',
+      waitsFor ?? (simulated ? 'simulated' : ''),
     ]),
   );
 }
