@@ -34,7 +34,7 @@ export async function downloadOutput(
           watch.refresh();
           hash.update(part);
           bytes += part.length;
-          await file.write(part);
+          await file.writeFile(part);
         }
         if (length !== undefined && length !== bytes) throw cut(request, `${bytes} of ${length} bytes came`);
         await file.sync();

@@ -101,7 +101,11 @@ export function parseJson<Schema extends z.ZodType>(name: string, body: string, 
   try {
     value = JSON.parse(body);
   } catch {
-    throw new ComfyuiAnswerError(name, 'JSON', body.trim() === '' ? 'an empty body' : JSON.stringify(body.slice(0, 80)));
+    throw new ComfyuiAnswerError(
+      name,
+      'JSON',
+      body.trim() === '' ? 'an empty body' : JSON.stringify(body.slice(0, 80)),
+    );
   }
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;

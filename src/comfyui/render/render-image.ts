@@ -1,0 +1,217 @@
+import { setTimeout as delay } from 'node:timers/promises';
+
+import { deliverOutput, imagesOf, type DeliveredFile, type Delivery, type OutputFault } from './deliver.js';
+import { lookUp } from './look-up.js';
+import { endOf, type ExecutionError, type PromptEnd } from './outcome.js';
+import { firstOutputOf, graphOfAttempt, hasPrefix } from './output-prefix.js';
+import { promptIdOf } from './prompt-id.js';
+import type { PromptOutcome } from './prompt-watch.js';
+import type { RenderContext } from './render-context.js';
+import * as errors from './render-errors.js';
+import { submitPrompt } from './submit-prompt.js';
+import { TrackedPrompt } from './tracked-prompt.js';
+import type { RecoveryKind, RenderedImage, RenderImage } from './types.js';
+import { clearPrompts, interruptOwn, withdrawPending } from './withdraw.js';
+
+/** How long ComfyUI has to obey an interrupt: some nodes run to their end first. */
+const obeyLimitMs = 30_000;
+const obeyPollMs = 500;
+
+type Succeeded = Extract<PromptEnd, { kind: 'succeeded' }>;
+
+/**
+ * Renders one image to its target. What ended badly is rendered again, within limits, each time with a look at what ComfyUI
+ * has before anything is submitted twice.
+ *
+ * @returns `undefined` when the batch was stopped before the image began.
+ * @throws TowerError of render-errors.ts, or of the connection.
+ */
+export async function renderImage(image: RenderImage, context: RenderContext): Promise<RenderedImage | undefined> {
+  return new ImageRendering(image, context).run();
+}
+
+class ImageRendering {
+  readonly #image: RenderImage;
+  readonly #context: RenderContext;
+  #attempt = 1;
+  #losses = 0;
+  #failure: ExecutionError | undefined;
+
+  constructor(image: RenderImage, context: RenderContext) {
+    this.#image = image;
+    this.#context = context;
+  }
+
+  async run(): Promise<RenderedImage | undefined> {
+    for (;;) {
+      const { key } = this.#image;
+      const graph = graphOfAttempt(this.#image.graph, this.#attempt);
+      const promptId = promptIdOf(this.#context.runKey, key, this.#attempt, graph);
+      const prompt = new TrackedPrompt({ promptId, key, graph });
+      const outcome = await this.#inQueue(prompt);
+      if (outcome.kind === 'withdrawn') return undefined;
+      const rendered =
+        outcome.kind === 'succeeded' ? await this.#deliver(prompt, outcome) : await this.#recover(prompt, outcome);
+      if (rendered !== undefined) return rendered;
+    }
+  }
+
+  /** From a free place in ComfyUI's queue until the prompt has left it. After an error the prompt stays tracked, and is cleared. */
+  async #inQueue(prompt: TrackedPrompt): Promise<PromptOutcome> {
+    const { places, signal, watch, client, known, isStopped, onRecovery } = this.#context;
+    const leave = await places.acquire(signal);
+    try {
+      if (isStopped()) return { kind: 'withdrawn' };
+      const isKnown = known.delete(prompt.promptId);
+      if (!isKnown) await watch.ready();
+      watch.track(prompt);
+      if (isKnown) {
+        prompt.adopt();
+        onRecovery('adopted', prompt, 'it was in ComfyUI before');
+      } else if (!(await submitPrompt(prompt, prompt.graph, this.#context))) {
+        watch.release(prompt);
+        return { kind: 'gone', why: 'not-taken' };
+      }
+      // The stop may have come while it was being submitted.
+      if (isStopped()) await withdrawPending(client, [prompt], signal);
+      let outcome = await watch.outcomeOf(prompt);
+      if (outcome.kind === 'too-long') outcome = await this.#endOverdue(prompt);
+      if (outcome.kind === 'not-started') throw await this.#notStarted(prompt);
+      watch.release(prompt);
+      return outcome;
+    } finally {
+      leave();
+    }
+  }
+
+  async #deliver(prompt: TrackedPrompt, end: Succeeded): Promise<RenderedImage | undefined> {
+    const [file] = imagesOf(end.outputs);
+    if (file === undefined) throw errors.renderOutputBad(prompt, 'the graph put out no image');
+    const confirm = async () => {
+      if (end.confirmed) return true;
+      const { client, patience, signal } = this.#context;
+      const found = await patience.with(() => lookUp(client, prompt.promptId, signal));
+      const told = found.state === 'finished' ? endOf(found.prompt, prompt.nodeCount) : undefined;
+      return told?.kind === 'succeeded' && imagesOf(told.outputs).some(({ filename }) => filename === file.filename);
+    };
+    const delivered = await this.#download(prompt, { file, confirm });
+    if (!('fault' in delivered)) return this.#rendered(prompt, delivered, end);
+    const { fault, detail } = delivered;
+    this.#again(fault, prompt, { detail, error: () => errors.renderOutputBad(prompt, detail) });
+    // Without a prefix to change, only an empty cache makes the save node run again.
+    if (!hasPrefix(prompt.graph)) await this.#context.client.free({}, { signal: this.#context.signal });
+    return undefined;
+  }
+
+  /** What follows when the prompt did not succeed: an error, another rendering, or an image that is there all the same. */
+  async #recover(
+    prompt: TrackedPrompt,
+    outcome: Exclude<PromptOutcome, Succeeded | { kind: 'withdrawn' }>,
+  ): Promise<RenderedImage | undefined> {
+    const { limits, client, signal } = this.#context;
+    switch (outcome.kind) {
+      case 'gone': {
+        const found = await this.#findOutput(prompt);
+        if (found === undefined) this.#lost(prompt, outcome.why);
+        return found;
+      }
+      case 'interrupted': {
+        const error = () => errors.renderInterrupted(prompt, this.#attempt);
+        this.#again('interrupted', prompt, { detail: `somebody interrupted it in ${outcome.nodeType}`, error });
+        return undefined;
+      }
+      case 'too-long': {
+        const error = () => errors.renderTooLong(prompt, limits.runMs);
+        this.#again('timed-out', prompt, { detail: `it ran for more than ${limits.runMs / 1000} s`, error });
+        return undefined;
+      }
+      case 'failed': {
+        this.#failed(prompt, outcome.error);
+        if (outcome.error.outOfMemory) await client.free({}, { signal });
+        return undefined;
+      }
+      case 'not-started':
+        throw await this.#notStarted(prompt);
+    }
+  }
+
+  /** One fault may be chance; the same twice is not. */
+  #failed(prompt: TrackedPrompt, failure: ExecutionError): void {
+    const error = () =>
+      failure.outOfMemory ? errors.renderOutOfMemory(prompt, failure) : errors.renderFailed(prompt, failure);
+    const isSame = this.#failure?.nodeId === failure.nodeId && this.#failure.exception === failure.exception;
+    if (isSame) throw error();
+    this.#failure = failure;
+    const detail = `${failure.nodeType}: ${failure.exception}: ${failure.message}`;
+    this.#again(failure.outOfMemory ? 'out-of-memory' : 'failed', prompt, { detail, error });
+  }
+
+  #again(kind: RecoveryKind, prompt: TrackedPrompt, { detail, error }: { detail: string; error: () => Error }): void {
+    if (this.#attempt >= this.#context.limits.attempts) throw error();
+    this.#context.onRecovery(kind, prompt, detail);
+    this.#attempt += 1;
+  }
+
+  /** It was not rendered, so it keeps its id. */
+  #lost(prompt: TrackedPrompt, why: Extract<PromptOutcome, { kind: 'gone' }>['why']): void {
+    const reasons = {
+      restarted: 'ComfyUI was restarted',
+      deleted: "somebody took it out of ComfyUI's queue",
+      'not-taken': 'ComfyUI did not take it',
+    };
+    this.#losses += 1;
+    if (this.#losses >= this.#context.limits.losses) throw errors.renderLost(prompt, this.#losses, reasons[why]);
+    if (why === 'not-taken') return;
+    this.#context.onRecovery(why === 'restarted' ? 'lost' : 'deleted', prompt, `${reasons[why]}; submitted again`);
+  }
+
+  /** ComfyUI forgets its history when it ends, but not its output folder. */
+  async #findOutput(prompt: TrackedPrompt): Promise<RenderedImage | undefined> {
+    const file = firstOutputOf(prompt.graph);
+    if (file === undefined) return undefined;
+    const found = await this.#download(prompt, { file, isGuess: true, confirm: () => Promise.resolve(false) });
+    if ('fault' in found) return undefined;
+    this.#context.onRecovery('found-output', prompt, `its image ${file.filename} lay in the output folder`);
+    return this.#rendered(prompt, found, { cached: false, renderMs: undefined });
+  }
+
+  #download(
+    { promptId, graph }: TrackedPrompt,
+    what: Pick<Delivery, 'file' | 'confirm' | 'isGuess'>,
+  ): Promise<DeliveredFile | OutputFault> {
+    return deliverOutput({ promptId, graph, target: this.#image.target, ...what }, this.#context);
+  }
+
+  #rendered(
+    { promptId }: TrackedPrompt,
+    file: DeliveredFile,
+    { cached, renderMs }: Pick<Succeeded, 'cached' | 'renderMs'>,
+  ): RenderedImage {
+    return { image: this.#image, promptId, attempt: this.#attempt, ...file, cached, renderMs };
+  }
+
+  /** Interrupts a prompt that runs for too long, and waits for how it ends. */
+  async #endOverdue(prompt: TrackedPrompt): Promise<PromptOutcome> {
+    const { client, server, signal, patience, limits } = this.#context;
+    await patience.with(() => interruptOwn(client, prompt.promptId, { server, signal }));
+    const deadline = performance.now() + obeyLimitMs;
+    while (performance.now() < deadline) {
+      const found = await patience.with(() => lookUp(client, prompt.promptId, signal));
+      if (found.state === 'unknown') return { kind: 'too-long' };
+      if (found.state === 'finished') {
+        const end = endOf(found.prompt, prompt.nodeCount);
+        return end.kind === 'interrupted' ? { kind: 'too-long' } : end;
+      }
+      await delay(obeyPollMs, undefined, { signal });
+    }
+    throw errors.comfyuiWedged(prompt, limits.runMs);
+  }
+
+  async #notStarted(prompt: TrackedPrompt): Promise<Error> {
+    const { client, server, log, signal, limits } = this.#context;
+    const { running, pending } = await client.queue({ signal });
+    const others = [...running, ...pending].map(({ promptId }) => promptId).filter((id) => id !== prompt.promptId);
+    await clearPrompts(client, [prompt.promptId], { server, log });
+    return errors.renderNotStarted(prompt, limits.startMs, others);
+  }
+}
