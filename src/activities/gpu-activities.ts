@@ -8,7 +8,7 @@ import type { TrainingProgress } from '../training/training-request.js';
 import { cancelKind } from './cancel-kind.js';
 import { withHeartbeat } from './heartbeat.js';
 import { checked, runReferenceSchema } from './inputs.js';
-import type { GpuActivities, RunReference } from './interfaces.js';
+import type { GpuActivities, RunReference, TrainingOutcome } from './interfaces.js';
 import { evaluationDriver, trainerDriver, trainingRequest } from './training-request.js';
 import type { WorkerEnvironment } from './worker-environment.js';
 
@@ -16,24 +16,12 @@ import type { WorkerEnvironment } from './worker-environment.js';
 export function createGpuActivities(environment: WorkerEnvironment): GpuActivities {
   return {
     async trainAdapter(input) {
-      const result = await superviseRun(environment, input, trainerDriver);
-      if (result.outcome === 'paused') return { outcome: 'paused', step: result.step };
-      return {
-        outcome: 'trained',
-        plannedSteps: result.steps.planned,
-        executedSteps: result.steps.executed,
-        redoneSteps: result.steps.redone,
-        launches: result.launches,
-        trainLoss: result.trainLoss,
-        heldOutLoss: result.heldOutLoss,
-        adapterSha256: result.artefact.sha256,
-        adapterBytes: result.artefact.bytes,
-        simulated: result.simulated,
-      };
+      const result = await superviseRun(environment, input, daily(environment, trainerDriver));
+      return trainingOutcome(result);
     },
 
     async evaluateAdapter(input) {
-      const result = await superviseRun(environment, input, evaluationDriver);
+      const result = await superviseRun(environment, input, daily(environment, evaluationDriver));
       if (result.outcome === 'paused') return { outcome: 'paused' };
       const { launches, artefact, simulated } = result;
       return { outcome: 'evaluated', launches, resultSha256: artefact.sha256, simulated };
@@ -41,16 +29,45 @@ export function createGpuActivities(environment: WorkerEnvironment): GpuActiviti
   };
 }
 
+/** A training's result as activities return it. */
+export function trainingOutcome(result: TrainingResult): TrainingOutcome {
+  if (result.outcome === 'paused') return { outcome: 'paused', step: result.step };
+  return {
+    outcome: 'trained',
+    plannedSteps: result.steps.planned,
+    executedSteps: result.steps.executed,
+    redoneSteps: result.steps.redone,
+    launches: result.launches,
+    trainLoss: result.trainLoss,
+    heldOutLoss: result.heldOutLoss,
+    adapterSha256: result.artefact.sha256,
+    adapterBytes: result.artefact.bytes,
+    simulated: result.simulated,
+  };
+}
+
+type DriverOf = (environment: WorkerEnvironment, run: string) => Promise<TrainerDriver>;
+
+/** Trainings and evaluations of the daily cycle. */
+function daily({ config }: WorkerEnvironment, driverOf: DriverOf): Supervision {
+  return { driverOf, vramGigabytes: config.gpu.trainVramGigabytes };
+}
+
+export interface Supervision {
+  readonly driverOf: DriverOf;
+  readonly vramGigabytes: number | undefined;
+}
+
 /** Starts, adopts and follows the process of one run; this attempt's end means for it what {@link cancelKind} says. */
-async function superviseRun(
+export async function superviseRun(
   environment: WorkerEnvironment,
   input: RunReference,
-  driverOf: (environment: WorkerEnvironment, run: string) => Promise<TrainerDriver>,
+  { driverOf, vramGigabytes }: Supervision,
 ): Promise<TrainingResult> {
   const reference = checked(runReferenceSchema, input);
   const context = Context.current();
   const driver = await driverOf(environment, reference.run);
-  const request = await trainingRequest(environment, { ...reference, driver }, context);
+  const request = await trainingRequest(environment, { ...reference, driver, vramGigabytes }, context);
   const kind = () => cancelKind(context);
   const log = environment.log.child({ runId: reference.run });
   const periodMs = environment.config.worker.heartbeatSeconds * 1000;

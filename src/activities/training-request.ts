@@ -12,16 +12,22 @@ import { findTrainerPython } from '../toolchain/python-environment.js';
 import type { TrainerDriver } from '../training/trainer-driver.js';
 import type { TrainingRequest } from '../training/training-request.js';
 import type { RunReference } from './interfaces.js';
-import { makeRoomFor } from './make-room-for.js';
+import { gigabytes, makeRoomFor } from './make-room-for.js';
 import type { WorkerEnvironment } from './worker-environment.js';
 
 const minute = 60_000;
 const gigabyte = 2 ** 30;
 
+/** A run, what trains it, and what that needs of the GPU. */
+export interface SupervisedRun extends RunReference {
+  readonly driver: TrainerDriver;
+  readonly vramGigabytes: number | undefined;
+}
+
 /** What a supervised run needs to know, put together from its reference and this host's configuration. */
 export async function trainingRequest(
   environment: WorkerEnvironment,
-  { run, generation, gpuIndex, driver }: RunReference & { readonly driver: TrainerDriver },
+  { run, generation, gpuIndex, driver, vramGigabytes }: SupervisedRun,
   context: Context,
 ): Promise<TrainingRequest> {
   const { config, paths } = environment;
@@ -41,7 +47,7 @@ export async function trainingRequest(
     stall: { limitMs: config.train.stallMinutes * minute },
     graceMs: config.gpu.stopGraceSeconds * 1000,
     minFreeBytes: config.train.minimumFreeGigabytes * gigabyte,
-    beforeLaunch: (options) => makeRoomFor(environment, gpuIndex, options),
+    beforeLaunch: (options) => makeRoomFor(environment, { gpuIndex, bytes: gigabytes(vramGigabytes) }, options),
   };
 }
 

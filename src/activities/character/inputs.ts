@@ -1,0 +1,37 @@
+import { z } from 'zod';
+
+import { runReferenceSchema, runSchema } from '../inputs.js';
+
+export const jobInputSchema = z.object({ job: z.unknown() });
+
+export const prepareInputSchema = jobInputSchema.extend({
+  owner: z.string().min(1).max(200),
+  run: runSchema.shape.run.optional(),
+});
+
+export const gpuReferenceSchema = runReferenceSchema.pick({ run: true, gpuIndex: true });
+
+/** The decision itself is checked against the images that there are, where it is applied. */
+export const reviewInputSchema = runSchema.extend({
+  decision: z.object({
+    approve: z.boolean(),
+    reject: z.array(z.object({ index: z.int().min(1), reason: z.string().max(1000).optional() })).optional(),
+    captions: z.array(z.object({ index: z.int().min(1), caption: z.string().max(20_000) })).optional(),
+    by: z.string().max(200).optional(),
+  }),
+});
+
+export const endInputSchema = runSchema.extend({
+  outcome: z.enum(['succeeded', 'simulated', 'failed', 'cancelled']),
+  reason: z.string(),
+});
+
+export const slotRequestSchema = z.object({
+  workflowId: z.string().min(1),
+  number: z.int().min(1),
+  max: z.int().min(1),
+});
+
+export const slotReleaseSchema = slotRequestSchema.pick({ workflowId: true });
+
+export const workflowIdsSchema = z.object({ workflowIds: z.array(z.string().min(1)) });
