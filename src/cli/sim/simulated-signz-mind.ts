@@ -3,15 +3,13 @@ import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 
-import { z } from 'zod';
-
-import { describeError, TowerError } from '../../errors.js';
 import { writeFileDurable } from '../../files/durable-write.js';
-import { faultPlanSchema, faultsFromRules, type FaultRule } from '../../sims/signz-mind/faults.js';
-import { startSignzMindServer, type SignzMindServer } from '../../sims/signz-mind/server.js';
+import { faultPlanSchema, faultsFromRules } from '../../sims/signz-mind/faults.js';
+import { startSignzMindServer } from '../../sims/signz-mind/server.js';
 import { roles, type SeededUser } from '../../sims/signz-mind/users.js';
 import type { CommandContext } from '../command-context.js';
 import { interruptible } from '../interruption.js';
+import { readFaultPlan, startAt } from './starting.js';
 
 /**
  * Serves until Ctrl-C. Keys are made once and kept in the folder, in files that only their owner can read; they are named,
@@ -29,8 +27,10 @@ export async function runSimulatedSignzMind(
     { username: 'tower', roles: [roles.tower, roles.consumer], apiKey: await keyIn(keyFiles.tower) },
     { username: 'editor', roles: [roles.contributor, roles.consumer], apiKey: await keyIn(keyFiles.editor) },
   ];
-  const faults = faultsFromRules(options.faults === undefined ? [] : await readFaultPlan(options.faults));
-  const server = await start({ directory, port: options.port, users, faults });
+  const faults = faultsFromRules(await readFaultPlan(options.faults, faultPlanSchema));
+  const server = await startAt(options.port, () =>
+    startSignzMindServer({ directory, port: options.port, users, faults }),
+  );
   try {
     output.line({ simulated: true, address: server.address, directory, keyFiles }, readyText(server.address, keyFiles));
     output.say('Ctrl-C ends it; what it has received stays in its folder.');
@@ -50,30 +50,6 @@ function readyText(address: string, keyFiles: { readonly tower: string; readonly
     `  Editor key  ${keyFiles.editor}`,
     `  Use it with --set server.url=${address} --set server.apiKeyFile=${keyFiles.tower}`,
   ].join('\n');
-}
-
-async function start(options: Parameters<typeof startSignzMindServer>[0]): Promise<SignzMindServer> {
-  try {
-    return await startSignzMindServer(options);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
-    throw new TowerError('PORT_TAKEN', `port ${options.port ?? 0} is taken`, {
-      cause: error,
-      next: 'Take another --port, or 0 for any free one.',
-    });
-  }
-}
-
-async function readFaultPlan(file: string): Promise<FaultRule[]> {
-  try {
-    return faultPlanSchema.parse(JSON.parse(await readFile(file, 'utf8')));
-  } catch (cause) {
-    const reason = cause instanceof z.ZodError ? z.prettifyError(cause) : describeError(cause);
-    throw new TowerError('USAGE', `--faults ${file}: expected a list of faults (${reason})`, {
-      cause,
-      next: 'docs/simulated-servers.md lists the faults.',
-    });
-  }
 }
 
 /** The key in a file; a missing or empty file gets a new one. */

@@ -11,6 +11,9 @@ import { ProgressReport } from './progress-report.js';
 import type { HistoryEntry, NodeOutput, QueueItem, StatusMessage } from './prompt-queue.js';
 import type { Settings } from './settings.js';
 
+/** Longest time that a timer takes. */
+const forever = 2 ** 31 - 1;
+
 /** What the executor needs of the server around it. */
 export interface ExecutorHost extends ListedFolders {
   readonly outputDirectory: string;
@@ -177,19 +180,12 @@ export class PromptExecutor {
 
   /** Where a prompt that is to fail does so: in the middle of sampling, at the latest before it saves. */
   async #faultPoint({ item: { fault } }: Run): Promise<void> {
-    switch (fault?.kind) {
-      case 'error':
-        throw new NodeError(fault.exceptionType, fault.message);
-      case 'out-of-memory':
-        throw new NodeError('torch.OutOfMemoryError', 'Allocation on device 0 failed (simulated)');
-      case 'interrupted':
-        throw new InterruptedError();
-      case 'stuck':
-        await this.#host.wait(2 ** 31 - 1);
-        return;
-      default:
-        return;
+    if (fault?.kind === 'error') throw new NodeError(fault.exceptionType, fault.message);
+    if (fault?.kind === 'out-of-memory') {
+      throw new NodeError('torch.OutOfMemoryError', 'Allocation on device 0 failed (simulated)');
     }
+    if (fault?.kind === 'interrupted') throw new InterruptedError();
+    if (fault?.kind === 'stuck') await this.#host.wait(forever);
   }
 
   #historyEntry(run: Run, signatures: ReadonlyMap<string, string>, success: boolean): HistoryEntry {
