@@ -132,6 +132,9 @@ export function createComfyuiClient({ baseUrl, log, timeouts }: ComfyuiClientOpt
     ...{ method: 'POST', path, body, timeoutMs: requestMs, signal },
   });
 
+  /** A server without the jobs API is asked for it once: queue and history do as well. */
+  let hasJobs = true;
+
   const client: ComfyuiClient = {
     baseUrl: http.baseUrl,
     async serverFacts(options = {}) {
@@ -172,10 +175,12 @@ export function createComfyuiClient({ baseUrl, log, timeouts }: ComfyuiClientOpt
     },
 
     async job(promptId, options = {}) {
+      if (!hasJobs) return 'unsupported';
       const request = get(`/api/jobs/${encodeURIComponent(promptId)}`, options, { accept: [404, 405] });
       const answer = await http.text(request);
       if (answer.status === 200) return parseJson(nameOf(request), answer.text, jobSchema);
-      return isJsonError(answer.text) ? 'unknown' : 'unsupported';
+      hasJobs = isJsonError(answer.text);
+      return hasJobs ? 'unknown' : 'unsupported';
     },
     async cancelJob(promptId, options = {}) {
       const path = `/api/jobs/${encodeURIComponent(promptId)}/cancel`;
