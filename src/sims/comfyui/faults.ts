@@ -82,9 +82,24 @@ const promptRuleSchema = z.strictObject({
   fault: promptFaultSchema,
 });
 
-/** A fault plan, as `tower sim comfyui --faults` and `POST /sim/faults` read it. */
-export const faultPlanSchema = z.array(z.union([requestRuleSchema, promptRuleSchema]));
-export type FaultRule = z.input<typeof faultPlanSchema>[number];
+type Rule = z.output<typeof requestRuleSchema> | z.output<typeof promptRuleSchema>;
+
+/** One line of a fault plan: it names a route or a prompt. */
+export type FaultRule = z.input<typeof requestRuleSchema> | z.input<typeof promptRuleSchema>;
+
+/** A union would only say that neither fits. */
+const ruleSchema = z.unknown().transform((rule, context): Rule => {
+  const isPromptRule = typeof rule === 'object' && rule !== null && 'prompt' in rule;
+  const parsed = (isPromptRule ? promptRuleSchema : requestRuleSchema).safeParse(rule);
+  if (parsed.success) return parsed.data;
+  for (const { path, message } of parsed.error.issues) {
+    context.issues.push({ code: 'custom', input: rule, path, message });
+  }
+  return z.NEVER;
+});
+
+/** A fault plan, as `tower sim comfyui --faults` and `POST /sim/faults` read it: a list of {@link FaultRule}. */
+export const faultPlanSchema = z.array(ruleSchema);
 
 interface Counted<Rule> {
   readonly rule: Rule;
