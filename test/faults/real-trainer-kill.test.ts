@@ -61,7 +61,6 @@ it(
   { timeout: trainingTimeoutMs },
   async () => {
     await train(join(machine.tower.home, 'tiny-llama'));
-    await machine.uploadDay(1);
     const [gpu] = await Promise.all([machine.tower.startGpu(), machine.tower.startControl()]);
     const cycle = await machine.startCycle({ logicalTime: '2026-01-12T13:00:00.000Z' });
     const { progress } = await machine.trainingAtStep(1);
