@@ -1,4 +1,4 @@
-import { WorkflowNotFoundError } from '@temporalio/client';
+import { type Client, WorkflowNotFoundError } from '@temporalio/client';
 
 import { reapRuns } from '../training/reap-runs.js';
 import type { RunOwner } from '../training/run-owner.js';
@@ -11,15 +11,8 @@ import type { WorkerEnvironment } from './worker-environment.js';
  * @returns the ids of the runs that were stopped.
  */
 export async function reapOrphans({ client, config, paths, log }: WorkerEnvironment): Promise<readonly string[]> {
-  const isWorkflowAlive = async ({ workflowId, workflowRunId }: RunOwner): Promise<boolean> => {
-    try {
-      const { status } = await client.workflow.getHandle(workflowId, workflowRunId).describe();
-      return status.name === 'RUNNING';
-    } catch (error) {
-      if (error instanceof WorkflowNotFoundError) return false;
-      throw error;
-    }
-  };
+  const isWorkflowAlive = ({ workflowId, workflowRunId }: RunOwner) =>
+    isWorkflowOpen(client, workflowId, workflowRunId);
   const reaped = await reapRuns(
     {
       runsDirectory: paths.runs,
@@ -30,4 +23,15 @@ export async function reapOrphans({ client, config, paths, log }: WorkerEnvironm
     { log },
   );
   return reaped.stopped;
+}
+
+/** Whether a workflow, or this execution of it, is open. @throws when the server does not answer. */
+export async function isWorkflowOpen(client: Client, workflowId: string, runId?: string): Promise<boolean> {
+  try {
+    const { status } = await client.workflow.getHandle(workflowId, runId).describe();
+    return status.name === 'RUNNING';
+  } catch (error) {
+    if (error instanceof WorkflowNotFoundError) return false;
+    throw error;
+  }
 }

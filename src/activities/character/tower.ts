@@ -3,6 +3,7 @@ import { WorkflowNotFoundError } from '@temporalio/client';
 import { towerQueue } from '../../temporal/task-queues.js';
 import { characterSlotsWorkflowId, releaseSlotSignal, requestSlotSignal } from '../../workflows/names.js';
 import { checked } from '../inputs.js';
+import { isWorkflowOpen } from '../reap-orphans.js';
 import type { WorkerEnvironment } from '../worker-environment.js';
 import { slotReleaseSchema, slotRequestSchema, workflowIdsSchema } from './inputs.js';
 import type { CharacterTowerActivities } from './interfaces.js';
@@ -38,13 +39,7 @@ export function createCharacterTowerActivities({
       const { workflowIds } = checked(workflowIdsSchema, input);
       const closed: string[] = [];
       for (const workflowId of workflowIds) {
-        try {
-          const { status } = await client.workflow.getHandle(workflowId).describe();
-          if (status.name !== 'RUNNING') closed.push(workflowId);
-        } catch (error) {
-          if (!(error instanceof WorkflowNotFoundError)) throw error;
-          closed.push(workflowId);
-        }
+        if (!(await isWorkflowOpen(client, workflowId))) closed.push(workflowId);
       }
       return closed;
     },

@@ -1,0 +1,42 @@
+import { parseCharacterJob } from '../../character/job-file.js';
+import type { CharacterJob } from '../../character/job.js';
+import { slugOf } from '../../character/names.js';
+import type { WorkerEnvironment } from '../worker-environment.js';
+import { comfyuiClient, loraDirectory } from './comfyui.js';
+import type { CheckedCharacter } from './interfaces.js';
+
+const minuteMs = 60_000;
+
+/**
+ * Checks a job against its schema and against what this host is configured for, without touching anything.
+ *
+ * @throws TowerError `CHARACTER_JOB_INVALID` with every fault, `COMFYUI_NOT_CONFIGURED`; none is retryable.
+ */
+export function checkJob(
+  environment: WorkerEnvironment,
+  input: unknown,
+): { job: CharacterJob; checked: CheckedCharacter } {
+  const job = parseCharacterJob(input);
+  if (rendersImages(job)) comfyuiClient(environment);
+  if (job.stages.includes('train')) loraDirectory(environment);
+  const { limits, priority, review, minImages, stages } = job;
+  const timeout = (minutes: number | null) => (minutes === null ? null : minutes * minuteMs);
+  const checked: CheckedCharacter = {
+    name: job.name,
+    slug: slugOf(job.name),
+    ...{ stages, priority, review, minImages },
+    timeoutMs: {
+      generate: timeout(limits.generate.timeoutMinutes),
+      tag: timeout(limits.tag.timeoutMinutes),
+      train: timeout(limits.train.timeoutMinutes),
+      deliver: timeout(limits.deliver.timeoutMinutes),
+    },
+    maxConcurrent: environment.config.character.maxConcurrent,
+  };
+  return { job, checked };
+}
+
+/** The training ends with proof images. */
+export function rendersImages({ stages }: Pick<CharacterJob, 'stages'>): boolean {
+  return stages.includes('generate') || stages.includes('train');
+}

@@ -1,0 +1,87 @@
+import { join } from 'node:path';
+
+import { openRun, type CharacterRun } from '../../character/character-run.js';
+import { chooseEpoch, type EpochChoice } from '../../character/choose-epoch.js';
+import { publishLora } from '../../character/publish.js';
+import { scoreEpochs } from '../../character/scorer.js';
+import { TowerError } from '../../errors.js';
+import { writeJsonDurable } from '../../files/durable-write.js';
+
+import { runDirectory } from '../../training/run-directory.js';
+import { readSettled, type Settled } from '../../training/settle.js';
+import { checked, runSchema } from '../inputs.js';
+import type { WorkerEnvironment } from '../worker-environment.js';
+import { readChoice } from './choice.js';
+import { loraDirectory } from './comfyui.js';
+import { endInputSchema } from './inputs.js';
+import type { CharacterHostActivities, ChosenEpoch, PublishRecord } from './interfaces.js';
+import { readEpochs } from './kohya-driver.js';
+import { recordRun } from './record-run.js';
+import { readServerRecord } from './server-record.js';
+import { stageWork } from './stage-work.js';
+
+type Deliver = Pick<CharacterHostActivities, 'chooseEpoch' | 'publishLora' | 'recordCharacter'>;
+
+/** `chooseEpoch`, `publishLora` and `recordCharacter`: from a finished training to a LoRA in ComfyUI and its record. */
+export function deliverRun(environment: WorkerEnvironment): Deliver {
+  return {
+    chooseEpoch: (input) =>
+      stageWork<object, ChosenEpoch>(environment, delivering(input), async (run, options) => {
+        const { scorer, scorerTimeoutMinutes } = run.job.choose;
+        const epochs = await readEpochs(run.paths.directory);
+        const scores =
+          scorer === null
+            ? undefined
+            : await scoreEpochs(epochs, { command: scorer, timeoutMinutes: scorerTimeoutMinutes }, options);
+        const choice = chooseEpoch(epochs, scores);
+        await writeJsonDurable(run.paths.choice, choice);
+        return chosenEpoch(choice);
+      }),
+
+    publishLora: (input) =>
+      stageWork<object, PublishRecord>(environment, delivering(input), async (run, options) => {
+        const settled = await settledTraining(run);
+        const simulated = settled.simulated || ((await readServerRecord(run.paths.directory))?.simulated ?? false);
+        const { deliver, output } = run.job;
+        if (simulated && !deliver.simulated) {
+          return { outcome: 'withheld', reason: 'simulated, and the job does not ask for deliver.simulated' };
+        }
+        const { path, sha256 } = await readChoice(run);
+        const delivery = await publishLora(
+          {
+            ...{ run: run.reservation.run, source: path, sha256, output, alias: deliver.alias, simulated },
+            ...{ loras: loraDirectory(environment), deliverSimulated: deliver.simulated, record: run.paths.delivery },
+          },
+          options,
+        );
+        const { loraName, path: file, bytes, alias } = delivery;
+        return { outcome: 'published', name: loraName, file, sha256: delivery.sha256, bytes, alias };
+      }),
+
+    async recordCharacter(input) {
+      const { run, ...end } = checked(endInputSchema, input);
+      await recordRun(await openRun(join(environment.paths.runs, run)), end);
+    },
+  };
+}
+
+function delivering(input: unknown): { readonly run: string; readonly stage: 'deliver' } {
+  return { run: checked(runSchema, input).run, stage: 'deliver' };
+}
+
+function chosenEpoch({ epoch, sha256, reason, epochs }: EpochChoice): ChosenEpoch {
+  const chosen = epochs.find((candidate) => candidate.epoch === epoch);
+  return {
+    ...{ epoch, epochs: epochs.length, sha256, reason },
+    trainLoss: chosen?.trainLoss ?? null,
+    heldOutLoss: chosen?.heldOutLoss ?? null,
+  };
+}
+
+async function settledTraining(run: CharacterRun): Promise<Settled> {
+  const settled = await readSettled(runDirectory(run.paths.directory));
+  if (settled !== undefined) return settled;
+  throw new TowerError('NOT_TRAINED', `${run.paths.directory} has no finished training`, {
+    next: 'Let the run go on: `tower character start --run`.',
+  });
+}

@@ -1,0 +1,71 @@
+import { join } from 'node:path';
+
+import { Context } from '@temporalio/activity';
+
+import { runDirectory } from '../../training/run-directory.js';
+import { readRunOwner, writeRunOwner } from '../../training/run-owner.js';
+import { nextGeneration } from '../../training/stop-intent.js';
+import { withHeartbeat } from '../heartbeat.js';
+import { checked } from '../inputs.js';
+import { isWorkflowOpen } from '../reap-orphans.js';
+import type { WorkerEnvironment } from '../worker-environment.js';
+import { checkJob, rendersImages } from './check-job.js';
+import { comfyuiClient } from './comfyui.js';
+import { jobInputSchema, prepareInputSchema } from './inputs.js';
+import type { CharacterHostActivities, PreparedCharacter } from './interfaces.js';
+import { checkJobGraph, countImageFiles, makeRun, refuseRunInUse } from './prepare-run.js';
+import { recordServer } from './server-record.js';
+
+const minute = 60_000;
+
+type Prepare = Pick<CharacterHostActivities, 'checkCharacterJob' | 'prepareCharacter'>;
+
+/** `checkCharacterJob` and `prepareCharacter`: what has to be right before anything is made. */
+export function prepareCharacter(environment: WorkerEnvironment): Prepare {
+  const { config, paths, log, client } = environment;
+  const awayMs = config.comfyui.awayMinutes * minute;
+  const datasets = config.character.datasets ?? join(paths.home, 'datasets');
+
+  async function prepare(
+    input: unknown,
+    context: Context,
+    onProgress: (progress: { readonly stage: string }) => void,
+  ): Promise<PreparedCharacter> {
+    const { job: given, owner, run: earlier } = checked(prepareInputSchema, input);
+    const { job } = checkJob(environment, given);
+    const { workflowId = '', runId: workflowRunId = '' } = context.info.workflowExecution ?? {};
+    const options = { signal: context.cancellationSignal, onProgress, log };
+    const server = rendersImages(job)
+      ? await checkJobGraph(job, { client: comfyuiClient(environment), awayMs }, options)
+      : undefined;
+    if (earlier !== undefined) {
+      const owned = await readRunOwner(runDirectory(join(paths.runs, earlier)));
+      await refuseRunInUse(earlier, owned, { workflowId, isOpen: (id) => isWorkflowOpen(client, id) });
+    }
+    const run = await makeRun({ job, datasets, runs: paths.runs, owner, run: earlier });
+    const files = runDirectory(run.paths.directory);
+    await writeRunOwner(files, { workflowId, workflowRunId });
+    const generates = job.stages.includes('generate');
+    if (generates && server !== undefined) await recordServer(files.directory, server);
+    return {
+      run: run.reservation.run,
+      dataset: run.dataset.folder,
+      planned: generates ? run.job.count : await countImageFiles(run.dataset.images),
+      generation: await nextGeneration(files),
+    };
+  }
+
+  return {
+    checkCharacterJob: async (input) => {
+      const { job } = checked(jobInputSchema, input);
+      return Promise.resolve(checkJob(environment, job).checked);
+    },
+    prepareCharacter: (input) => {
+      const context = Context.current();
+      const periodMs = config.worker.heartbeatSeconds * 1000;
+      return withHeartbeat<{ readonly stage: string }, PreparedCharacter>(context, periodMs, (onProgress) =>
+        prepare(input, context, onProgress),
+      );
+    },
+  };
+}

@@ -1,0 +1,111 @@
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+
+import { createRun, openRun, type CharacterRun } from '../../character/character-run.js';
+import { readReservation, reserveRun } from '../../character/dataset.js';
+import type { CharacterJob } from '../../character/job.js';
+import { planImages } from '../../character/plan.js';
+import { checkGraph } from '../../comfyui/check-graph.js';
+import type { ComfyuiClient, ServerFacts } from '../../comfyui/client.js';
+import { fillGraph, loadGraph } from '../../comfyui/graph-template.js';
+import { TowerError } from '../../errors.js';
+import { writeJsonDurable } from '../../files/durable-write.js';
+import { exists } from '../../files/exists.js';
+import type { ServiceOptions } from '../../service-options.js';
+import type { RunOwner } from '../../training/run-owner.js';
+import { imageValues } from './image-values.js';
+
+export interface RunRequest {
+  readonly job: CharacterJob;
+  /** Folder of the datasets. */
+  readonly datasets: string;
+  /** Folder of the runs. */
+  readonly runs: string;
+  /** Names the workflow that asks, for good. */
+  readonly owner: string;
+  /** An earlier run that is to go on. */
+  readonly run: string | undefined;
+}
+
+/** Reserves the folders of a run and writes its job and plan; or takes an earlier run over. Repeatable. */
+export async function makeRun({ job, datasets, runs, owner, run }: RunRequest): Promise<CharacterRun> {
+  if (run !== undefined) return takeOver(join(runs, run), job);
+  const { runDirectory } = await reserveRun({ datasets, runs, job, owner });
+  const made = await createRun(runDirectory, job);
+  if (job.stages.includes('generate') && !(await exists(made.paths.plan))) {
+    await writeJsonDurable(made.paths.plan, planImages(job));
+  }
+  return made;
+}
+
+/** @throws TowerError `RUN_IN_USE` while the workflow that it belongs to is open. */
+export async function refuseRunInUse(
+  run: string,
+  owner: RunOwner | undefined,
+  { workflowId, isOpen }: { readonly workflowId: string; readonly isOpen: (workflowId: string) => Promise<boolean> },
+): Promise<void> {
+  if (owner === undefined || owner.workflowId === workflowId || !(await isOpen(owner.workflowId))) return;
+  throw new TowerError('RUN_IN_USE', `${run} belongs to ${owner.workflowId}, which is still running`, {
+    next: `Cancel ${owner.workflowId} first, or let it end.`,
+  });
+}
+
+/** @throws TowerError `NOT_FOUND`, `RUN_OF_OTHER_CHARACTER` */
+async function takeOver(directory: string, job: CharacterJob): Promise<CharacterRun> {
+  await readReservation(directory);
+  const earlier = await openRun(directory);
+  if (earlier.job.name !== job.name) {
+    throw new TowerError('RUN_OF_OTHER_CHARACTER', `${directory} is a run of ${earlier.job.name}, not of ${job.name}`, {
+      next: 'Name a run of this character; `tower character list` shows them.',
+    });
+  }
+  return earlier;
+}
+
+/** How many images a dataset that is there has. */
+export async function countImageFiles(folder: string): Promise<number> {
+  return (await readdir(folder)).filter((name) => /\.(png|jpe?g|webp)$/i.test(name)).length;
+}
+
+/**
+ * Checks the job's graph against the ComfyUI that will run it, before anything is made: nodes, checkpoint, sampler, scheduler.
+ * A ComfyUI that is away is waited for.
+ *
+ * @throws TowerError `GRAPH_UNUSABLE`, `GRAPH_INVALID`; `COMFYUI_UNREACHABLE` (final) when it is away for too long.
+ */
+export async function checkJobGraph(
+  job: CharacterJob,
+  { client, awayMs }: { readonly client: ComfyuiClient; readonly awayMs: number },
+  options: ServiceOptions<{ readonly stage: string }>,
+): Promise<ServerFacts> {
+  const template = await loadGraph(job.graph);
+  const values = imageValues(job, { prompt: job.description, negative: '', seed: job.seed, prefix: 'tower/check' });
+  const facts = await whenThere(client, awayMs, options);
+  await checkGraph(client, fillGraph(template, values), { signal: options.signal });
+  return facts;
+}
+
+const pollMs = 2_000;
+
+async function whenThere(
+  client: ComfyuiClient,
+  awayMs: number,
+  { signal, onProgress, log }: ServiceOptions<{ readonly stage: string }>,
+): Promise<ServerFacts> {
+  const deadline = performance.now() + awayMs;
+  for (let told = false; ; told = true) {
+    try {
+      return await client.serverFacts({ signal });
+    } catch (error) {
+      if (!(error instanceof TowerError) || !error.retryable) throw error;
+      if (performance.now() > deadline) {
+        const message = `${error.message}; it was waited for, ${Math.round(awayMs / 1000)} s (comfyui.awayMinutes)`;
+        throw new TowerError(error.code, message, { next: 'Start ComfyUI, then start the job again.', cause: error });
+      }
+      if (!told) log.warn({ code: error.code }, `waiting for ComfyUI: ${error.message}`);
+      onProgress?.({ stage: `waiting for ComfyUI: ${error.message}` });
+      await delay(pollMs, undefined, { signal });
+    }
+  }
+}
