@@ -159,7 +159,7 @@ describe('the queue', () => {
   it('runs by number, front first; a deleted job leaves no trace', async () => {
     world.server.change(slow);
     const running = await world.submit(textToImage(), { prompt_id: 'running' });
-    await waitUntil('its start', async () => (await world.get('/queue')).data['queue_running']['length'] === 1);
+    await world.oneRuns();
     await world.submit(textToImage({ seed: 2 }), { prompt_id: 'second' });
     await world.submit(textToImage({ seed: 3 }), { prompt_id: 'first', front: true });
     await world.submit(textToImage({ seed: 4 }), { prompt_id: 'last', number: 50 });
@@ -178,7 +178,7 @@ describe('the queue', () => {
   it('does not recognise a repeated id: it runs twice, and breaks the heap when the number is the same too', async () => {
     world.server.change(slow);
     await world.submit(textToImage());
-    await waitUntil('its start', async () => (await world.get('/queue')).data['queue_running']['length'] === 1);
+    await world.oneRuns();
     await world.submit(textToImage({ seed: 2 }), { prompt_id: 'twice' });
     await world.submit(textToImage({ seed: 2 }), { prompt_id: 'twice' });
     expect(await pendingIds()).toEqual(['twice', 'twice']);
@@ -190,7 +190,7 @@ describe('the queue', () => {
   it('interrupts the running job at its next step; the history calls that an error', async () => {
     world.server.change({ renderMs: 2_000 });
     const id = await world.submit(textToImage({ steps: 100 }));
-    await waitUntil('its start', async () => (await world.get('/queue')).data['queue_running']['length'] === 1);
+    await world.oneRuns();
     await world.post('/interrupt', { prompt_id: id });
     const entry = await world.ended(id);
     expect(entry.status).toMatchObject({ status_str: 'error', completed: false });
@@ -257,7 +257,13 @@ describe('what the server says about itself', () => {
   });
 
   it('declares choices as a bare list, and as COMBO in N', async () => {
-    const input = async () => (await world.get('/object_info/KSampler')).data['KSampler']['input']['required'];
+    interface Information {
+      KSampler: { input: { required: { scheduler: unknown } } };
+    }
+    const input = async () => {
+      const information = (await world.get('/object_info/KSampler')).data as Information;
+      return information.KSampler.input.required;
+    };
     const { scheduler } = await input();
     expect(scheduler).toMatchObject([expect.arrayContaining(['karras'])]);
     await speaking('N');

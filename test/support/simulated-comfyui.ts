@@ -19,7 +19,10 @@ export interface TextToImage {
   readonly lora?: { readonly name: string; readonly model: number; readonly clip?: number };
 }
 
-type Node = { class_type: string; inputs: Record<string, unknown> };
+interface Node {
+  class_type: string;
+  inputs: Record<string, unknown>;
+}
 
 /** The graph of the original pipeline, small. */
 export function textToImage(options: TextToImage = {}): Record<string, Node> {
@@ -110,6 +113,14 @@ export class ComfyuiWorld {
 
   async ended(id: string): Promise<HistoryEntry> {
     return waitUntil(`the end of prompt ${id}`, () => this.history(id), 20_000);
+  }
+
+  /** Waits until a prompt runs. */
+  async oneRuns(): Promise<void> {
+    await waitUntil('a running prompt', async () => {
+      const { queue_running: running } = (await this.get('/queue')).data as { queue_running: unknown[] };
+      return running.length === 1;
+    });
   }
 
   /** Submits a graph and waits for its end. */
