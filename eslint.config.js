@@ -13,6 +13,7 @@ const services = [
   'qlora',
   'evaluation',
   'signz-mind',
+  'syntx',
   'character',
   'comfyui',
   'kohya',

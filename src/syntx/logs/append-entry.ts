@@ -1,0 +1,45 @@
+import { mkdir, open } from 'node:fs/promises';
+import { dirname } from 'node:path';
+
+import { namingFullDisk } from '../../files/disk-full.js';
+
+/** How much of a log's end is searched for an entry that may be there already. */
+const searchedBytes = 512 * 1024;
+
+export interface EntryOptions {
+  /** The entry is left out when the end of the log has this text. */
+  readonly unless?: string;
+  /** Only what comes after the last line with this text counts as being there. */
+  readonly since?: string;
+  /** Only a log that was written to since then, in milliseconds since 1970, can have the entry. */
+  readonly writtenSince?: number;
+}
+
+/**
+ * Appends an entry of whole lines with one write, so that several processes can share the file. After a torn line it begins a
+ * new one. An activity that is repeated does not log twice.
+ *
+ * @throws TowerError `DISK_FULL` (retryable)
+ */
+export async function appendEntry(path: string, entry: string, options: EntryOptions = {}): Promise<void> {
+  await namingFullDisk(path, async () => {
+    await mkdir(dirname(path), { recursive: true });
+    const file = await open(path, 'a+');
+    try {
+      const { size, mtimeMs } = await file.stat();
+      const length = Math.min(size, searchedBytes);
+      const { buffer } = await file.read({ buffer: Buffer.alloc(length), position: size - length });
+      const end = buffer.toString('utf8');
+      const isRecent = mtimeMs >= (options.writtenSince ?? 0);
+      if (options.unless !== undefined && isRecent && afterLast(end, options.since).includes(options.unless)) return;
+      await file.appendFile(`${end === '' || end.endsWith('\n') ? '' : '\n'}${entry}\n`);
+    } finally {
+      await file.close();
+    }
+  });
+}
+
+function afterLast(text: string, marker: string | undefined): string {
+  const at = marker === undefined ? -1 : text.lastIndexOf(marker);
+  return at < 0 ? text : text.slice(at);
+}

@@ -1,0 +1,77 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+
+import Libsql from 'libsql';
+
+import { TowerError } from '../../errors.js';
+
+const askAgainMs = 20;
+
+/**
+ * Lets one Tower at a time change the queue. It is a lock of the kernel on a file (SQLite's, on a database that stays empty),
+ * so it is free again when its holder dies, however that happens, and nobody ever has to guess whether a lock is stale.
+ * Programs of the original do not take it; against them every claim is a rename.
+ */
+export class QueueLock {
+  readonly #path: string;
+  readonly #patienceMs: number;
+  #connection: Libsql.Database | undefined;
+  /** Work of this process, one after the other: the kernel's lock is one of the process. */
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(path: string, patienceMs = 30_000) {
+    this.#path = path;
+    this.#patienceMs = patienceMs;
+  }
+
+  /** @throws TowerError `QUEUE_BUSY` (retryable) */
+  async hold<Result>(work: () => Promise<Result>): Promise<Result> {
+    const turn = this.#last.then(() => this.#locked(work));
+    this.#last = turn.catch(() => undefined);
+    return turn;
+  }
+
+  /** Frees the lock, also under work that will never end. */
+  close(): void {
+    this.#connection?.close();
+    this.#connection = undefined;
+  }
+
+  async #locked<Result>(work: () => Promise<Result>): Promise<Result> {
+    const connection = await this.#acquire();
+    try {
+      return await work();
+    } finally {
+      if (connection.open && connection.inTransaction) connection.exec('ROLLBACK');
+    }
+  }
+
+  async #acquire(): Promise<Libsql.Database> {
+    const deadline = performance.now() + this.#patienceMs;
+    for (;;) {
+      try {
+        this.#connection ??= new Libsql(this.#path);
+        this.#connection.exec('BEGIN IMMEDIATE');
+        return this.#connection;
+      } catch (error) {
+        const code = String((error as { code?: unknown }).code);
+        if (!code.startsWith('SQLITE_BUSY')) throw lockFailed(this.#path, error);
+        if (performance.now() > deadline) throw queueBusy(this.#path, error);
+      }
+      await sleep(askAgainMs);
+    }
+  }
+}
+
+function queueBusy(path: string, cause: unknown): TowerError {
+  return new TowerError('QUEUE_BUSY', `another Tower has held the lock of the queue for long (${path})`, {
+    ...{ retryable: true, retryAfterMs: 30_000, cause },
+    next: 'Look for a Tower on this queue that hangs or is stopped.',
+  });
+}
+
+function lockFailed(path: string, cause: unknown): TowerError {
+  return new TowerError('QUEUE_FORBIDDEN', `the lock of the queue cannot be taken: ${(cause as Error).message}`, {
+    ...{ cause, details: { path } },
+    next: `Give the user that runs Tower the right to write ${path}, on a file system with locks.`,
+  });
+}

@@ -1,0 +1,83 @@
+import { join } from 'node:path';
+
+/** Directories of the queue that hold jobs (contract syntx 1.1). */
+export const stages = ['incoming', 'processing', 'processed', 'error', 'archive'] as const;
+export type Stage = (typeof stages)[number];
+
+/** Where files of a job may be: a stage, or set aside because they make no job. */
+export type Place = Stage | 'broken';
+
+/** A job's files in one place. */
+export interface Spot {
+  readonly place: Place;
+  readonly baseName: string;
+}
+
+/**
+ * Every path of a queue directory. What is Tower's own lies in `.tower` and `.broken`, where no reader of the original looks.
+ */
+export class QueuePaths {
+  readonly root: string;
+
+  constructor(root: string) {
+    this.root = root;
+  }
+
+  directory(place: Place): string {
+    return join(this.root, place === 'broken' ? '.broken' : place);
+  }
+
+  prompt({ place, baseName }: Spot): string {
+    return join(this.directory(place), `${baseName}.txt`);
+  }
+
+  metadata({ place, baseName }: Spot): string {
+    return join(this.directory(place), `${baseName}.json`);
+  }
+
+  response({ place, baseName }: Spot): string {
+    return join(this.directory(place), `${baseName}_response.txt`);
+  }
+
+  /** Staging of new files; on the file system of the stages, so that a rename ends it. */
+  get staging(): string {
+    return join(this.root, '.tmp');
+  }
+
+  get own(): string {
+    return join(this.root, '.tower');
+  }
+
+  get lockFile(): string {
+    return join(this.own, 'lock');
+  }
+
+  /** Changes when something older than the newest job came back to `incoming`. */
+  get returnMark(): string {
+    return join(this.own, 'returned');
+  }
+
+  get leases(): string {
+    return join(this.own, 'leases');
+  }
+
+  get moves(): string {
+    return join(this.own, 'moves');
+  }
+
+  get answers(): string {
+    return join(this.own, 'answers');
+  }
+
+  lease(baseName: string): string {
+    return join(this.leases, `${baseName}.json`);
+  }
+
+  move(baseName: string): string {
+    return join(this.moves, `${baseName}.json`);
+  }
+
+  answer(baseName: string): string {
+    return join(this.answers, `${baseName}.json`);
+  }
+}

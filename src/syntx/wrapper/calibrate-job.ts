@@ -1,0 +1,124 @@
+import type { ServiceOptions } from '../../service-options.js';
+import type { SyntxLogs } from '../logs/syntx-logs.js';
+import type { ClaimedJob } from '../queue/claim.js';
+import type { LeaseReference } from '../queue/leases.js';
+import type { CallFacts, Settled } from '../queue/settle.js';
+import type { StoredAnswer } from '../queue/answers.js';
+import type { SyntxQueue } from '../queue/syntx-queue.js';
+import { scoreAnswer } from '../scores/quality-score.js';
+import { defaultRetryBudget, nextTry, type RetryBudget } from './retry-budget.js';
+import type { WrapperClient, WrapperProgress } from './wrapper-client.js';
+import { WrapperFault } from './wrapper-faults.js';
+
+/** Who consumes: goes into the job's metadata and into the logs. */
+export interface Consumer {
+  /** Name of the wrapper, for example `sigma`. */
+  readonly wrapper: string;
+  /** For example `cron_sigma`. */
+  readonly workerId: string;
+  /** Eight characters, the same for all jobs of a run. */
+  readonly sessionId: string;
+  /** Names the run in the logs. */
+  readonly run: string;
+}
+
+export interface CalibrationRequest {
+  readonly queue: SyntxQueue;
+  readonly client: WrapperClient;
+  readonly logs: SyntxLogs;
+  readonly consumer: Consumer;
+  readonly job: LeaseReference;
+  /** From this score on a job goes to `processed`. The guide's is 90. */
+  readonly threshold: number;
+  readonly budget?: RetryBudget;
+}
+
+/** The reason of a job that was answered with nothing. */
+const emptyAnswer = 'empty';
+
+/**
+ * Has a claimed job answered and scored, and ends it: a score of the threshold and more in `processed`, less in `error`, an empty
+ * answer unscored in `error`. Repeatable at any point: a stored answer is scored again and not asked for again, and a job that is
+ * settled stays where it is.
+ *
+ * @returns where the job went.
+ * @throws WrapperFault whose `retryable` and `retryAfterMs` say what is left of the job's budget, which is kept with its lease.
+ * When it is not retryable, {@link giveUpJob} ends the job.
+ * @throws TowerError `LEASE_LOST`
+ */
+export async function calibrateJob(
+  request: CalibrationRequest,
+  options: ServiceOptions<WrapperProgress>,
+): Promise<Settled> {
+  const { queue, job, consumer, logs, threshold } = request;
+  const settled = (await queue.settled(job)) ?? (await calibrate(request, options));
+  await logs.consumedJob(consumer, settled);
+  const { stage, score, reason } = settled;
+  options.log.info({ job: job.baseName, stage, score, reason, threshold }, 'job settled');
+  return settled;
+}
+
+/** Ends a job whose budget is used up: unscored in `error`, with the fault that was noted last as the original words it. */
+export async function giveUpJob(
+  { queue, job, consumer, logs }: Pick<CalibrationRequest, 'queue' | 'job' | 'consumer' | 'logs'>,
+  { log }: Pick<ServiceOptions, 'log'>,
+): Promise<Settled> {
+  const settled = await queue.fail(job, { ...callFacts(consumer, 0) });
+  await logs.consumedJob(consumer, settled);
+  log.warn({ job: job.baseName, stage: settled.stage, reason: settled.reason }, 'job given up');
+  return settled;
+}
+
+async function calibrate(request: CalibrationRequest, options: ServiceOptions<WrapperProgress>): Promise<Settled> {
+  const { queue, consumer, logs, client, threshold } = request;
+  const job = await queue.claimed(request.job);
+  const { wrapper } = consumer;
+  const answer =
+    (await queue.findAnswer(job.baseName, { wrapper, prompt: job.prompt })) ?? (await ask(request, job, options));
+  const scored = scoreAnswer(answer.response);
+  const key = job.token;
+  await logs.calibration({
+    ...{ key, prompt: job.prompt, response: answer.response, error: null, durationMs: answer.durationMs },
+    ...{ retries: answer.attempts - 1, parameters: client.parameters, scored },
+  });
+  const facts = callFacts(consumer, answer.durationMs);
+  if (scored === null) return queue.fail(job, { ...facts, error: emptyAnswer });
+  await logs.progress({ key, sessionId: consumer.sessionId, score: scored.score, prompt: job.prompt });
+  return queue.complete(job, { ...facts, score: scored.score, response: answer.response, threshold });
+}
+
+async function ask(
+  { queue, client, consumer, logs, budget = defaultRetryBudget }: CalibrationRequest,
+  job: ClaimedJob,
+  options: ServiceOptions<WrapperProgress>,
+): Promise<StoredAnswer> {
+  const { wrapper } = consumer;
+  const started = performance.now();
+  const asked = await client.ask(job.prompt, wrapper, options).catch(async (error: unknown) => {
+    if (!(error instanceof WrapperFault)) throw error;
+    const { code, upstreamError, detail, status } = error;
+    const durationMs = Math.round(performance.now() - started);
+    const faults = await queue.noteFault(job, { kind: code, error: upstreamError, detail });
+    await logs.calibration({
+      ...{ key: `${job.token}-${faults.length}`, prompt: job.prompt, response: null, error: upstreamError },
+      ...{ durationMs, retries: faults.length - 1, parameters: client.parameters, scored: null },
+    });
+    const next = nextTry(
+      faults.map(({ kind }) => kind),
+      budget,
+      error.retryAfterMs,
+    );
+    throw new WrapperFault(code, error.message, {
+      ...{ detail, upstreamError, status, retryable: next.retry },
+      ...(next.retry && { retryAfterMs: next.afterMs }),
+    });
+  });
+  const { response, durationMs } = asked;
+  const answer = { wrapper, response, durationMs, attempts: job.faults.length + 1 };
+  await queue.storeAnswer(job, job.prompt, answer);
+  return answer;
+}
+
+function callFacts({ wrapper, workerId, sessionId }: Consumer, durationMs: number): CallFacts {
+  return { durationMs, sessionId, wrapper, workerId };
+}

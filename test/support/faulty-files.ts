@@ -1,0 +1,105 @@
+import type * as FileSystem from 'node:fs/promises';
+
+type Files = typeof FileSystem;
+
+/** One call that changes files, before it is made. */
+export interface FileCall {
+  readonly name: string;
+  readonly path: string;
+}
+
+/** `crash`: the call is never made and never ends, as if the process had been killed; an error: it is thrown. */
+type Decision = 'go' | 'crash' | Error;
+
+interface Faults {
+  decide: (call: FileCall) => Decision;
+  /** Names that were read of directories. */
+  namesRead: number;
+}
+
+/** What goes wrong with the file calls of the modules under test; see {@link faultyFiles}. */
+export const fileFaults: Faults = { decide: () => 'go', namesRead: 0 };
+
+/**
+ * Wraps `node:fs/promises` for `vi.mock`: each call that changes something may be refused, or be the last one that its process
+ * makes.
+ */
+export function faultyFiles(actual: Files): Files {
+  const changing = <Arguments extends unknown[], Result>(name: string, call: (...all: Arguments) => Promise<Result>) =>
+    async function (...all: Arguments): Promise<Result> {
+      await decided({ name, path: String(all[0]) });
+      return call(...all);
+    };
+  const wrapped = {
+    ...actual,
+    rename: changing('rename', actual.rename),
+    rm: changing('rm', actual.rm),
+    unlink: changing('unlink', actual.unlink),
+    mkdir: changing('mkdir', actual.mkdir as (path: string, options?: object) => Promise<string | undefined>),
+    appendFile: changing('appendFile', actual.appendFile),
+    readdir: async (...all: Parameters<Files['readdir']>) => {
+      const names = await actual.readdir(...all);
+      fileFaults.namesRead += names.length;
+      return names;
+    },
+    open: async (...all: Parameters<Files['open']>) => {
+      const path = String(all[0]);
+      if (all[1] === undefined || all[1] === 'r') return actual.open(...all);
+      await decided({ name: 'open', path });
+      const file = await actual.open(...all);
+      const [write, sync] = [file.writeFile.bind(file), file.sync.bind(file)];
+      file.writeFile = async (content) => {
+        // A crash in the middle of a write leaves its first half; the kernel closes the file.
+        await decided({ name: 'write', path }, () => write(half(content)).then(() => file.close()));
+        return write(content);
+      };
+      file.sync = async () => {
+        await decided({ name: 'sync', path }, () => file.close());
+        return sync();
+      };
+      return file;
+    },
+  };
+  return wrapped as unknown as Files;
+}
+
+async function decided(call: FileCall, beforeCrash?: () => Promise<void>): Promise<void> {
+  const decision = fileFaults.decide(call);
+  if (decision === 'go') return;
+  if (decision instanceof Error) throw decision;
+  await beforeCrash?.();
+  await new Promise(() => undefined);
+}
+
+function half(content: unknown): string {
+  const text = typeof content === 'string' ? content : '';
+  return text.slice(0, text.length / 2);
+}
+
+/** Lets `calls` changing calls through and refuses or stops at the next; `reached` tells when. */
+export function failAt(
+  point: number,
+  decision: Exclude<Decision, 'go'>,
+): { readonly reached: Promise<FileCall>; readonly calls: FileCall[] } {
+  const calls: FileCall[] = [];
+  let reach: (call: FileCall) => void = () => undefined;
+  const reached = new Promise<FileCall>((resolve) => {
+    reach = resolve;
+  });
+  fileFaults.decide = (call) => {
+    calls.push(call);
+    if (calls.length < point) return 'go';
+    reach(call);
+    return decision;
+  };
+  return { reached, calls };
+}
+
+export function noFileFaults(): void {
+  fileFaults.decide = () => 'go';
+}
+
+/** As the kernel reports it. */
+export function fileError(code: string, path = '/queue'): NodeJS.ErrnoException {
+  return Object.assign(new Error(`${code}: simulated, '${path}'`), { code, path, syscall: 'open' });
+}
