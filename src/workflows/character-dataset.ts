@@ -33,6 +33,8 @@ export interface CharacterParts {
 export interface CharacterDataset {
   readonly images: ImageCounts | null;
   readonly captions: CaptionRecord | null;
+  /** How often the rendering made way for more urgent work. */
+  readonly yields: number;
   readonly simulated: boolean;
 }
 
@@ -44,7 +46,7 @@ export async function makeDataset(parts: CharacterParts): Promise<CharacterDatas
   for (;;) {
     display.stage('review');
     const { state, rejected, edited, again } = await askPerson(parts, dataset);
-    if (again > 0) dataset = await makeImages(parts);
+    if (again > 0) dataset = await makeAgain(parts, dataset);
     else if (rejected > 0 || edited > 0) dataset = { ...dataset, captions: await captionImages(parts) };
     if (state === 'approved') return dataset;
   }
@@ -54,7 +56,13 @@ async function makeImages(parts: CharacterParts): Promise<CharacterDataset> {
   const { stages } = parts.checked;
   const rendered = stages.includes('generate') ? await renderImages(parts) : undefined;
   const captions = stages.includes('tag') ? await captionImages(parts) : null;
-  return { images: rendered?.images ?? null, captions, simulated: rendered?.simulated ?? false };
+  const { images = null, yields = 0, simulated = false } = rendered ?? {};
+  return { images, captions, yields, simulated };
+}
+
+async function makeAgain(parts: CharacterParts, { yields }: CharacterDataset): Promise<CharacterDataset> {
+  const again = await makeImages(parts);
+  return { ...again, yields: yields + again.yields };
 }
 
 async function askPerson(
@@ -83,10 +91,11 @@ async function renderImages({
   display,
   pause,
   moveOn,
-}: CharacterParts): Promise<{ readonly images: ImageCounts; readonly simulated: boolean }> {
+}: CharacterParts): Promise<Pick<CharacterDataset, 'yields' | 'simulated'> & { readonly images: ImageCounts }> {
   const host = proxyActivities<CharacterHostActivities>(hostWorkPolicy(placement));
   display.stage('render');
   const limit = { stage: 'generate', limitMs: checked.timeoutMs.generate, pause };
+  let yields = 0;
   return withinLimit(limit, async () => {
     const turn = await renderDataset({
       run,
@@ -96,10 +105,11 @@ async function renderImages({
       moveOn,
       onTurn: (counts) => {
         display.images(counts, counts.stopped);
+        if (counts.stopped !== null) yields += 1;
         if (counts.simulated) display.simulated();
       },
     });
-    return { images: await host.finishImages({ run }), simulated: turn.simulated };
+    return { images: await host.finishImages({ run }), yields, simulated: turn.simulated };
   });
 }
 

@@ -57,6 +57,8 @@ export interface CharacterLoraResult {
   readonly dataset: string;
   readonly images: ImageCounts | null;
   readonly captions: CaptionRecord | null;
+  /** How often the rendering made way for more urgent work. */
+  readonly yields: number;
   readonly training: TrainedOutcome | null;
   readonly chosen: ChosenEpoch | null;
   readonly lora: PublishRecord | null;
@@ -152,6 +154,7 @@ async function runCharacter(
     dataset: prepared.dataset,
     images: dataset.images,
     captions: dataset.captions,
+    yields: dataset.yields,
     ...lora,
     simulated,
   };
