@@ -9,6 +9,7 @@ import { settingsSchema } from './settings.js';
 /** What the real server lacks: faults, settings and counters. Always answered, never counted. */
 export const simRoutes: readonly Route[] = [
   { method: 'GET', pattern: '/sim/statistics', handle: ({ server }) => json(server.statistics.report()) },
+  { method: 'DELETE', pattern: '/sim/statistics', handle: resetStatistics },
   { method: 'GET', pattern: '/sim/settings', handle: ({ server }) => json(server.settings) },
   { method: 'POST', pattern: '/sim/settings', handle: explained(changeSettings) },
   { method: 'POST', pattern: '/sim/faults', handle: explained(addFaults) },
@@ -30,6 +31,11 @@ async function addFaults({ request, server }: RouteContext): Promise<Answer> {
 function clearFaults({ server }: RouteContext): Answer {
   server.faults.clear();
   return json({ cleared: true });
+}
+
+function resetStatistics({ server }: RouteContext): Answer {
+  server.statistics.reset();
+  return json({ reset: true });
 }
 
 /** Answered before it happens. */

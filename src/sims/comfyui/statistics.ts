@@ -44,9 +44,9 @@ export class Statistics {
   accepted = 0;
   deepestQueue = 0;
   readonly #start = performance.now();
-  readonly #requests: Record<string, number> = {};
-  readonly #renders: RenderRecord[] = [];
-  readonly #gaps: IdleGap[] = [];
+  #requests: Record<string, number> = {};
+  #renders: RenderRecord[] = [];
+  #gaps: IdleGap[] = [];
   #lastEnd: number | undefined;
 
   now(): number {
@@ -69,6 +69,18 @@ export class Statistics {
     const ended = this.now();
     this.#renders.push({ ...render, ended });
     this.#lastEnd = ended;
+  }
+
+  /** Counts from here on. */
+  reset(): void {
+    this.restarts = 0;
+    this.socketsOpened = 0;
+    this.accepted = 0;
+    this.deepestQueue = 0;
+    this.#requests = {};
+    this.#renders = [];
+    this.#gaps = [];
+    this.#lastEnd = undefined;
   }
 
   report(): StatisticsReport {
