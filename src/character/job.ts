@@ -57,6 +57,8 @@ const deliverSchema = z.strictObject({
 });
 
 const chooseSchema = z.strictObject({
+  /** Pictures with a fixed seed that the trainer draws after each epoch. */
+  samples: z.int().min(0).max(8).default(2),
   /** Program and arguments; called once per epoch with the paths of its samples, prints one number per sample: more is better. */
   scorer: z.array(z.string().min(1)).min(1).nullable().default(null),
   scorerTimeoutMinutes: minutes.default(10),
@@ -114,6 +116,8 @@ const fieldsSchema = z.strictObject({
   /** Also captions that a person edited are written anew. */
   overwriteCaptions: z.boolean().default(false),
   check: check.prefault({}),
+  /** What kind of model the checkpoint is: Stable Diffusion 1.x and 2.x, SDXL, or FLUX.1. */
+  baseModel: z.enum(['sd', 'sdxl', 'flux']).default('sd'),
   kohya: kohyaSectionSchema.default({}),
   choose: chooseSchema.prefault({}),
   proof: proofSchema.prefault({}),
