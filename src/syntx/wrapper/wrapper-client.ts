@@ -3,15 +3,8 @@ import { z } from 'zod';
 
 import { TowerError } from '../../errors.js';
 import type { ServiceOptions } from '../../service-options.js';
-import type {
-  WrapperFault} from './wrapper-faults.js';
-import {
-  answerInvalid,
-  faultOfStatus,
-  timedOut,
-  unreachable,
-  wrapperMismatch
-} from './wrapper-faults.js';
+import type { WrapperFault } from './wrapper-faults.js';
+import { answerInvalid, faultOfStatus, timedOut, unreachable, wrapperMismatch } from './wrapper-faults.js';
 
 /** What is sent with every prompt (contract syntx 3.2). */
 export interface GenerationParameters {
