@@ -5,12 +5,17 @@ import { parseArgs } from 'node:util';
 
 import { tableText } from '../src/cli/table.js';
 import { importBenchmark, uploadBenchmark, type Benchmark, type Round } from './benchmarks.js';
-import { judge, type Verdict } from './verdict.js';
+import { opponents, runRenderBenchmark, type Opponent, type RenderVerdict } from './render/render-benchmark.js';
+import { renderTable } from './render/render-table.js';
+import { figureRow, judge, type Verdict } from './verdict.js';
 
-const usage = `npm run bench -- [--rows <n>] [--bytes <n>] [--rounds <n>] [--only import|upload]
+const usage = `npm run bench -- [--rows <n>] [--bytes <n>] [--rounds <n>] [--only import|upload|render]
+                 [--images <n>] [--image-ms <n>] [--against <names>]
 
-Measures Tower beside the bare minimum of the same work, one right after the other, each in a process of its own.
-Prints a table to stderr and JSON to stdout; exit code 1 when a limit is missed.`;
+Measures Tower beside others that do the same work, one right after the other, each in a process of its own: import and upload
+beside the bare minimum, rendering beside usual loops and npm packages on one simulated ComfyUI (--against, with commas:
+${Object.keys(opponents).join(', ')}; default all).
+Prints tables to stderr and JSON to stdout; exit code 1 when a limit is missed.`;
 
 const { values } = parseArgs({
   options: {
@@ -18,6 +23,9 @@ const { values } = parseArgs({
     bytes: { type: 'string', default: String(2 ** 30) },
     rounds: { type: 'string', default: '1' },
     only: { type: 'string' },
+    images: { type: 'string', default: '40' },
+    'image-ms': { type: 'string', default: '500' },
+    against: { type: 'string' },
     help: { type: 'boolean', default: false },
   },
 });
@@ -30,25 +38,44 @@ if (values.help) {
     [uploadBenchmark, count('bytes', values.bytes)],
   ];
   const rounds = count('rounds', values.rounds);
-  const verdicts: Verdict[] = [];
+  const isWanted = (name: string) => values.only === undefined || values.only === name;
+  const verdicts: (Verdict | RenderVerdict)[] = [];
+  const tables: string[] = [];
   for (const [benchmark, size] of plan) {
-    if (values.only === undefined || values.only === benchmark.name) verdicts.push(await run(benchmark, size, rounds));
+    if (!isWanted(benchmark.name)) continue;
+    const verdict = await inDirectory((directory) => run(benchmark, { directory, size, rounds }));
+    verdicts.push(verdict);
+    tables.push(table(verdict));
   }
-  if (verdicts.length === 0) throw new Error(`--only: expected import or upload, found ${String(values.only)}`);
-  process.stderr.write(`${verdicts.map(table).join('\n\n')}\n`);
+  if (isWanted('render')) {
+    const options = { images: count('images', values.images), renderMs: count('image-ms', values['image-ms']) };
+    const against = opponentsIn(values.against);
+    const verdict = await inDirectory((directory) => runRenderBenchmark(directory, { ...options, against }));
+    verdicts.push(verdict);
+    tables.push(...renderTable(verdict));
+  }
+  if (verdicts.length === 0) throw new Error(`--only: expected import, upload or render, found ${String(values.only)}`);
+  process.stderr.write(`${tables.join('\n\n')}\n`);
   process.stdout.write(`${JSON.stringify(verdicts, null, 2)}\n`);
   process.exitCode = verdicts.every(({ ok }) => ok) ? 0 : 1;
 }
 
-async function run(benchmark: Benchmark, size: number, rounds: number): Promise<Verdict> {
+async function inDirectory<Result>(work: (directory: string) => Promise<Result>): Promise<Result> {
   const directory = await mkdtemp(join(tmpdir(), 'tower-bench-'));
   try {
-    const taken: Round[] = [];
-    for await (const round of benchmark.run(directory, size, rounds)) taken.push(round);
-    return judge(benchmark, size, taken);
+    return await work(directory);
   } finally {
     await rm(directory, { recursive: true, force: true });
   }
+}
+
+async function run(
+  benchmark: Benchmark,
+  { directory, size, rounds }: { readonly directory: string; readonly size: number; readonly rounds: number },
+): Promise<Verdict> {
+  const taken: Round[] = [];
+  for await (const round of benchmark.run(directory, size, rounds)) taken.push(round);
+  return judge(benchmark, size, taken);
 }
 
 function table({ benchmark, size, rounds, figures }: Verdict): string {
@@ -56,15 +83,18 @@ function table({ benchmark, size, rounds, figures }: Verdict): string {
   const unit = benchmark === 'import' ? 'rows' : 'bytes';
   return tableText(
     [`${benchmark.toUpperCase()} ${size} ${unit}`, 'FOUND', 'LIMIT', ''],
-    [
-      ['seconds bare', seconds('bare'), '', ''],
-      ['seconds Tower', seconds('tower'), '', ''],
-      ...figures.map(({ what, value, limit, unit: of, ok }) => [
-        ...[what, `${value.toFixed(2)} ${of}`, `${what.startsWith('speed') ? '≥' : '≤'} ${limit} ${of}`],
-        ok ? 'ok' : 'MISSED',
-      ]),
-    ],
+    [['seconds bare', seconds('bare'), '', ''], ['seconds Tower', seconds('tower'), '', ''], ...figures.map(figureRow)],
   );
+}
+
+function opponentsIn(text: string | undefined): Opponent[] {
+  const all = Object.keys(opponents) as Opponent[];
+  if (text === undefined) return all;
+  return text.split(',').map((name) => {
+    const found = all.find((known) => known === name.trim());
+    if (found === undefined) throw new Error(`--against: expected some of ${all.join(', ')}, found ${name}`);
+    return found;
+  });
 }
 
 function count(flag: string, text: string): number {

@@ -12,12 +12,13 @@ export async function runSide(name: SideName, place: BenchPlace): Promise<SideRe
   await mkdir(place.directory, { recursive: true });
   const program = fileURLToPath(import.meta.url);
   const { stdout } = await execa(process.execPath, [program, name, JSON.stringify(place)], { stderr: 'inherit' });
-  return JSON.parse(stdout) as SideResult;
+  // The last line: some of the libraries that are measured talk on standard output.
+  return JSON.parse(stdout.slice(stdout.lastIndexOf('\n') + 1)) as SideResult;
 }
 
 /** This file as a program: `run-side.js <side> <place>`. */
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const [name = '', place = ''] = process.argv.slice(2);
   const work = await sides[name as SideName].prepare(JSON.parse(place) as BenchPlace);
-  process.stdout.write(JSON.stringify(await measure(work)));
+  process.stdout.write(`\n${JSON.stringify(await measure(work))}`);
 }

@@ -9,10 +9,12 @@ export interface BenchPlace {
   /** Of this side alone, empty. */
   readonly directory: string;
   /** The file that is imported or uploaded; shared by all sides. */
-  readonly file: string;
+  readonly file?: string;
   /** Of the server, when the benchmark has one. */
   readonly address?: string;
   readonly apiKey?: string;
+  /** Images to render. */
+  readonly images?: number;
 }
 
 export interface SideResult {

@@ -5,7 +5,8 @@ export interface Figure {
   readonly what: string;
   readonly value: number;
   readonly limit: number;
-  readonly unit: '' | 'MiB' | 'ms';
+  readonly bound: 'at least' | 'at most';
+  readonly unit: '' | 'MiB' | 'ms' | '%';
   readonly ok: boolean;
 }
 
@@ -23,7 +24,14 @@ export function judge({ name, limits }: Benchmark, size: number, rounds: readonl
   const worst = (value: (side: SideResult) => number) => Math.max(...rounds.map(({ tower }) => value(tower)));
   const speed = median(rounds.map(({ bare, tower }) => bare.seconds / tower.seconds));
   const figures: Figure[] = [
-    { what: 'speed, bare = 1', value: speed, limit: limits.speed, unit: '', ok: speed >= limits.speed },
+    {
+      what: 'speed, bare = 1',
+      value: speed,
+      limit: limits.speed,
+      bound: 'at least',
+      unit: '',
+      ok: speed >= limits.speed,
+    },
     atMost('memory growth', worst((side) => side.memoryGrowth) / 2 ** 20, limits.memoryGrowth / 2 ** 20, 'MiB'),
     atMost(
       'longest block of the event loop',
@@ -35,8 +43,14 @@ export function judge({ name, limits }: Benchmark, size: number, rounds: readonl
   return { benchmark: name, size, rounds, figures, ok: figures.every(({ ok }) => ok) };
 }
 
-function atMost(what: string, value: number, limit: number, unit: Figure['unit']): Figure {
-  return { what, value, limit, unit, ok: value <= limit };
+export function atMost(what: string, value: number, limit: number, unit: Figure['unit']): Figure {
+  return { what, value, limit, bound: 'at most', unit, ok: value <= limit };
+}
+
+/** Of a table: what, found, limit, whether it is kept. */
+export function figureRow({ what, value, limit, bound, unit, ok }: Figure): string[] {
+  const sign = bound === 'at least' ? '≥' : '≤';
+  return [what, `${value.toFixed(2)} ${unit}`, `${sign} ${limit} ${unit}`, ok ? 'ok' : 'MISSED'];
 }
 
 function median(values: readonly number[]): number {

@@ -17,7 +17,7 @@ interface SnippetLine {
 
 /** What is left when everything that Tower is for is left out: split, parse, upsert. No check, no count, no hash. */
 export const bareImport: Side = {
-  async prepare({ directory, file }) {
+  async prepare({ directory, file = '' }) {
     const path = join(directory, 'ledger.db');
     (await listedBatch(path, file)).ledger.close();
     const database = new Libsql(path);

@@ -7,7 +7,7 @@ import { cycle, listedBatch } from './listed-batch.js';
 
 /** The import step of the daily cycle, as it is. */
 export const towerImport: Side = {
-  async prepare({ directory, file }) {
+  async prepare({ directory, file = '' }) {
     const { ledger, batch } = await listedBatch(join(directory, 'ledger.db'), file);
     const expected = (await stat(file)).size / 1024;
     return async () => {

@@ -14,7 +14,7 @@ const tail = `\r\n--${boundary}--\r\n`;
 
 /** The file straight into one request: no look at the server before it, no hash, no progress. */
 export const bareUpload: Side = {
-  async prepare({ file, address, apiKey = '' }) {
+  async prepare({ file = '', address, apiKey = '' }) {
     const { size } = await stat(file);
     return async () => {
       const post = request(`${address ?? ''}/model/upload`, {

@@ -13,7 +13,7 @@ const version = 'adapter_ft_20250701_130000';
 
 /** The upload step of a delivery, as it is: the package is checked, the server is looked at, the ledger is written. */
 export const towerUpload: Side = {
-  async prepare({ directory, file, address = '', apiKey = '' }) {
+  async prepare({ directory, file = '', address = '', apiKey = '' }) {
     const ledger = Ledger.open(join(directory, 'ledger.db'));
     const run = { run: version, version, cycle: '2025-07-01T13:00:00.000Z', fingerprint: 'bench', simulated: true };
     await ledger.runs.plan(
