@@ -13,7 +13,7 @@ export class ComfyuiUnreachableError extends TowerError {
       retryable: true,
       retryAfterMs: 15_000,
       next: reachNext,
-      cause,
+      details: { code: code ?? null },
     });
   }
 }

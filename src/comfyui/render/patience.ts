@@ -8,8 +8,8 @@ export interface PatienceOptions {
   readonly awayMs: number;
   readonly signal: AbortSignal;
   readonly log: Log;
-  /** It answers again, after so long. */
-  readonly onBack: (awayMs: number, reason: string) => void;
+  /** What had failed has succeeded: after an absence, or after faulty answers. */
+  readonly onRecovery: (kind: 'away' | 'repeated', detail: string) => void;
 }
 
 const firstPauseMs = 100;
@@ -31,34 +31,46 @@ export class Patience {
 
   /** @throws what `request` throws, when time or tries are used up, or when it is no passing fault. */
   async with<Result>(request: () => Promise<Result>): Promise<Result> {
-    const { awayMs, signal, log } = this.#options;
+    const { awayMs, signal, onRecovery } = this.#options;
     const startedAt = performance.now();
-    let faults = 0;
+    const faults: string[] = [];
     for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(pauseMs * 2, lastPauseMs)) {
       signal.throwIfAborted();
+      const askedAt = performance.now();
       try {
         const result = await request();
         this.#back();
+        if (faults[0] !== undefined) onRecovery('repeated', faults[0]);
         return result;
       } catch (error) {
         if (!(error instanceof TowerError)) throw error;
-        if (faultCodes.has(error.code)) {
-          faults += 1;
-          if (faults >= faultTries) throw error;
-        } else if (awayCodes.has(error.code)) {
-          if (this.#away === undefined) log.warn({ error: error.message }, 'ComfyUI is away; waiting for it');
-          this.#away ??= { since: performance.now(), reason: error.message };
-          if (performance.now() - startedAt > awayMs) throw error;
-        } else throw error;
+        if (awayCodes.has(error.code)) this.#left(askedAt, error);
+        else if (faultCodes.has(error.code)) faults.push(error.message);
+        else throw error;
+        const tookMs = performance.now() - startedAt;
+        if (faults.length >= faultTries || tookMs > awayMs) throw givenUp(error, tookMs);
       }
       await delay(pauseMs, undefined, { signal });
     }
+  }
+
+  #left(since: number, { message: reason }: TowerError): void {
+    if (this.#away !== undefined) return;
+    this.#options.log.warn({ error: reason }, 'ComfyUI is away; waiting for it');
+    this.#away = { since, reason };
   }
 
   #back(): void {
     if (this.#away === undefined) return;
     const { since, reason } = this.#away;
     this.#away = undefined;
-    this.#options.onBack(performance.now() - since, reason);
+    this.#options.onRecovery('away', `for ${((performance.now() - since) / 1000).toFixed(1)} s: ${reason}`);
   }
+}
+
+/** The same error, with how long it has been so. */
+function givenUp(error: TowerError, tookMs: number): TowerError {
+  const { code, next, retryable, retryAfterMs, details } = error;
+  const message = `${error.message}; given up after ${(tookMs / 1000).toFixed(1)} s`;
+  return new TowerError(code, message, { next, retryable, retryAfterMs, details, cause: error.cause });
 }

@@ -1,4 +1,4 @@
-/** So many at a time; the others wait in the order in which they came. */
+/** So many at a time; the others wait in the order in which they came, those that were there before come first. */
 export class Permits {
   #free: number;
   readonly #waiting: (() => void)[] = [];
@@ -8,10 +8,10 @@ export class Permits {
   }
 
   /** @returns what gives the permit back. @throws the signal's reason */
-  async acquire(signal: AbortSignal): Promise<() => void> {
+  async acquire(signal: AbortSignal, { first = false } = {}): Promise<() => void> {
     signal.throwIfAborted();
     if (this.#free > 0) this.#free -= 1;
-    else await this.#turn(signal);
+    else await this.#turn(signal, first);
     let isHeld = true;
     return () => {
       if (!isHeld) return;
@@ -22,7 +22,7 @@ export class Permits {
     };
   }
 
-  async #turn(signal: AbortSignal): Promise<void> {
+  async #turn(signal: AbortSignal, first: boolean): Promise<void> {
     await new Promise<void>((resolve, reject) => {
       const granted = () => {
         signal.removeEventListener('abort', abort);
@@ -33,7 +33,8 @@ export class Permits {
         reject(signal.reason as Error);
       };
       signal.addEventListener('abort', abort, { once: true });
-      this.#waiting.push(granted);
+      if (first) this.#waiting.unshift(granted);
+      else this.#waiting.push(granted);
     });
   }
 }

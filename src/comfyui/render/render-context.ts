@@ -16,6 +16,8 @@ export interface RenderContext {
   readonly watch: PromptWatch;
   /** Places in ComfyUI's queue. */
   readonly places: Permits;
+  /** One submit at a time, so that prompts run in the order of their images. */
+  readonly submitting: Permits;
   /** Prompts that an earlier attempt has left running or finished. Each is taken once. */
   readonly known: Set<string>;
   readonly log: Log;

@@ -41,7 +41,7 @@ export function renderInterrupted(prompt: PromptName, times: number): TowerError
     {
       retryable: true,
       retryAfterMs: 60_000,
-      details: { ...nameOf(prompt) },
+      details: nameOf(prompt),
       next: 'Find out who interrupts, or cancel the run with Tower.',
     },
   );
@@ -51,7 +51,7 @@ export function renderLost(prompt: PromptName, times: number, last: string): Tow
   return new TowerError('RENDER_LOST', `Image ${prompt.key}: lost ${times} times, last because ${last}`, {
     retryable: true,
     retryAfterMs: 60_000,
-    details: { ...nameOf(prompt) },
+    details: nameOf(prompt),
     next: "Look at ComfyUI's log: it may crash on this very graph.",
   });
 }
@@ -59,7 +59,7 @@ export function renderLost(prompt: PromptName, times: number, last: string): Tow
 /** What ComfyUI says it made is not there, or is no image of this prompt. */
 export function renderOutputBad(prompt: PromptName, detail: string): TowerError {
   return new TowerError('RENDER_OUTPUT_BAD', `Image ${prompt.key}: rendered, but ${detail}`, {
-    details: { ...nameOf(prompt) },
+    details: nameOf(prompt),
     next: "Look at ComfyUI's output folder: its disk may be full, or another program may change it.",
   });
 }
@@ -82,23 +82,19 @@ export function renderTooLong(prompt: PromptName, limitMs: number): TowerError {
   return new TowerError('RENDER_TOO_LONG', `Image ${prompt.key} was not rendered within ${limitMs / 1000} s`, {
     retryable: true,
     retryAfterMs: 60_000,
-    details: { ...nameOf(prompt) },
+    details: nameOf(prompt),
     next: 'Raise the limit if the GPU is that slow.',
   });
 }
 
-/** It runs for longer than its limit, and an interrupt does not end it. */
-export function comfyuiWedged(prompt: PromptName, limitMs: number): TowerError {
-  return new TowerError(
-    'COMFYUI_WEDGED',
-    `Image ${prompt.key} runs for more than ${limitMs / 1000} s, and ComfyUI does not obey an interrupt`,
-    {
-      retryable: true,
-      retryAfterMs: 60_000,
-      details: { ...nameOf(prompt) },
-      next: 'Restart ComfyUI; the work goes on by itself.',
-    },
-  );
+/** ComfyUI answers, but its renderer stands still. */
+export function comfyuiWedged(prompt: PromptName, sign: string): TowerError {
+  return new TowerError('COMFYUI_WEDGED', `ComfyUI does not go on with image ${prompt.key}: ${sign}`, {
+    retryable: true,
+    retryAfterMs: 60_000,
+    details: nameOf(prompt),
+    next: 'Restart ComfyUI; the work goes on by itself.',
+  });
 }
 
 export function comfyuiTooOld(version: string): TowerError {

@@ -13,8 +13,6 @@ import { TrackedPrompt } from './tracked-prompt.js';
 import type { RecoveryKind, RenderedImage, RenderImage } from './types.js';
 import { clearPrompts, interruptOwn, withdrawPending } from './withdraw.js';
 
-/** How long ComfyUI has to obey an interrupt: some nodes run to their end first. */
-const obeyLimitMs = 30_000;
 const obeyPollMs = 500;
 
 type Succeeded = Extract<PromptEnd, { kind: 'succeeded' }>;
@@ -26,8 +24,12 @@ type Succeeded = Extract<PromptEnd, { kind: 'succeeded' }>;
  * @returns `undefined` when the batch was stopped before the image began.
  * @throws TowerError of render-errors.ts, or of the connection.
  */
-export async function renderImage(image: RenderImage, context: RenderContext): Promise<RenderedImage | undefined> {
-  return new ImageRendering(image, context).run();
+export async function renderImage(
+  image: RenderImage,
+  context: RenderContext,
+  { isRepeat = false } = {},
+): Promise<RenderedImage | undefined> {
+  return new ImageRendering(image, context, isRepeat).run();
 }
 
 class ImageRendering {
@@ -36,13 +38,24 @@ class ImageRendering {
   #attempt = 1;
   #losses = 0;
   #failure: ExecutionError | undefined;
+  /** It comes before images that have not been tried: a fault of the graph shows after few of them. */
+  #isRepeat: boolean;
+  #leave: (() => void) | undefined;
 
-  constructor(image: RenderImage, context: RenderContext) {
+  constructor(image: RenderImage, context: RenderContext, isRepeat: boolean) {
     this.#image = image;
     this.#context = context;
+    this.#isRepeat = isRepeat;
   }
 
   async run(): Promise<RenderedImage | undefined> {
+    const rendered = await this.#untilRendered();
+    // Not after an error: that ends the batch, and nobody is to go next.
+    this.#leavePlace();
+    return rendered;
+  }
+
+  async #untilRendered(): Promise<RenderedImage | undefined> {
     for (;;) {
       const { key } = this.#image;
       const graph = graphOfAttempt(this.#image.graph, this.#attempt);
@@ -50,37 +63,51 @@ class ImageRendering {
       const prompt = new TrackedPrompt({ promptId, key, graph });
       const outcome = await this.#inQueue(prompt);
       if (outcome.kind === 'withdrawn') return undefined;
+      // Whoever has to go again keeps the place.
+      if (outcome.kind === 'succeeded') this.#leavePlace();
       const rendered =
         outcome.kind === 'succeeded' ? await this.#deliver(prompt, outcome) : await this.#recover(prompt, outcome);
       if (rendered !== undefined) return rendered;
+      this.#isRepeat = true;
     }
   }
 
   /** From a free place in ComfyUI's queue until the prompt has left it. After an error the prompt stays tracked, and is cleared. */
   async #inQueue(prompt: TrackedPrompt): Promise<PromptOutcome> {
     const { places, signal, watch, client, known, isStopped, onRecovery } = this.#context;
-    const leave = await places.acquire(signal);
-    try {
-      if (isStopped()) return { kind: 'withdrawn' };
-      const isKnown = known.delete(prompt.promptId);
-      if (!isKnown) await watch.ready();
+    this.#leave ??= await places.acquire(signal, { first: this.#isRepeat });
+    if (isStopped()) return { kind: 'withdrawn' };
+    if (known.delete(prompt.promptId)) {
       watch.track(prompt);
-      if (isKnown) {
-        prompt.adopt();
-        onRecovery('adopted', prompt, 'it was in ComfyUI before');
-      } else if (!(await submitPrompt(prompt, prompt.graph, this.#context))) {
-        watch.release(prompt);
-        return { kind: 'gone', why: 'not-taken' };
-      }
-      // The stop may have come while it was being submitted.
-      if (isStopped()) await withdrawPending(client, [prompt], signal);
-      let outcome = await watch.outcomeOf(prompt);
-      if (outcome.kind === 'too-long') outcome = await this.#endOverdue(prompt);
-      if (outcome.kind === 'not-started') throw await this.#notStarted(prompt);
+      prompt.adopt();
+      onRecovery('adopted', prompt, 'it was in ComfyUI before');
+    } else if (!(await this.#submit(prompt))) {
       watch.release(prompt);
-      return outcome;
+      return { kind: 'gone', why: 'not-taken' };
+    }
+    // The stop may have come while it was being submitted.
+    if (isStopped()) await withdrawPending(client, [prompt], signal);
+    let outcome = await watch.outcomeOf(prompt);
+    if (outcome.kind === 'too-long') outcome = await this.#endOverdue(prompt);
+    if (outcome.kind === 'not-started') throw await this.#notStarted(prompt);
+    watch.release(prompt);
+    return outcome;
+  }
+
+  #leavePlace(): void {
+    this.#leave?.();
+    this.#leave = undefined;
+  }
+
+  async #submit(prompt: TrackedPrompt): Promise<boolean> {
+    const { submitting, signal, watch } = this.#context;
+    const done = await submitting.acquire(signal);
+    try {
+      await watch.ready();
+      watch.track(prompt);
+      return await submitPrompt(prompt, this.#context);
     } finally {
-      leave();
+      done();
     }
   }
 
@@ -192,9 +219,9 @@ class ImageRendering {
 
   /** Interrupts a prompt that runs for too long, and waits for how it ends. */
   async #endOverdue(prompt: TrackedPrompt): Promise<PromptOutcome> {
-    const { client, server, signal, patience, limits } = this.#context;
+    const { client, server, signal, patience, limits, watch } = this.#context;
     await patience.with(() => interruptOwn(client, prompt.promptId, { server, signal }));
-    const deadline = performance.now() + obeyLimitMs;
+    const deadline = performance.now() + limits.obeyMs;
     while (performance.now() < deadline) {
       const found = await patience.with(() => lookUp(client, prompt.promptId, signal));
       if (found.state === 'unknown') return { kind: 'too-long' };
@@ -204,14 +231,22 @@ class ImageRendering {
       }
       await delay(obeyPollMs, undefined, { signal });
     }
-    throw errors.comfyuiWedged(prompt, limits.runMs);
+    watch.release(prompt);
+    throw errors.comfyuiWedged(
+      prompt,
+      `it runs for more than ${limits.runMs / 1000} s, and an interrupt does not end it`,
+    );
   }
 
+  /** Takes a prompt back that has waited for too long. With nobody else's work in the queue, ComfyUI itself stands still. */
   async #notStarted(prompt: TrackedPrompt): Promise<Error> {
-    const { client, server, log, signal, limits } = this.#context;
-    const { running, pending } = await client.queue({ signal });
-    const others = [...running, ...pending].map(({ promptId }) => promptId).filter((id) => id !== prompt.promptId);
+    const { client, server, log, signal, limits, watch, patience } = this.#context;
+    const { running, pending } = await patience.with(() => client.queue({ signal }));
+    const own = new Set(watch.prompts.map(({ promptId }) => promptId));
+    const others = [...running, ...pending].map(({ promptId }) => promptId).filter((id) => !own.has(id));
     await clearPrompts(client, [prompt.promptId], { server, log });
-    return errors.renderNotStarted(prompt, limits.startMs, others);
+    watch.release(prompt);
+    if (others.length > 0) return errors.renderNotStarted(prompt, limits.startMs, others);
+    return errors.comfyuiWedged(prompt, `it has waited ${limits.startMs / 1000} s, and nothing runs`);
   }
 }

@@ -16,6 +16,7 @@ const minute = 60_000;
 const defaultLimits: RenderLimits = {
   startMs: 30 * minute,
   runMs: 30 * minute,
+  obeyMs: 30_000,
   awayMs: 10 * minute,
   silenceMs: 5_000,
   pollMs: 500,
@@ -120,7 +121,7 @@ class RenderBatch {
       this.#recovered(kind, prompt, detail);
     const patience = new Patience({
       ...{ awayMs: limits.awayMs, signal, log },
-      onBack: (awayMs, reason) => onRecovery('away', {}, `for ${(awayMs / 1000).toFixed(1)} s: ${reason}`),
+      onRecovery: (kind, detail) => onRecovery(kind, {}, detail),
     });
     const server = await patience.with(() => client.serverFacts({ signal }));
     const { known, cleared } = await surveyPrompts({ client, patience, signal }, runKey);
@@ -132,6 +133,7 @@ class RenderBatch {
     return {
       ...{ client, server, runKey, limits, patience, watch, log, signal, onRecovery },
       places: new Permits(placesInQueue),
+      submitting: new Permits(1),
       known: new Set(known),
       submitSignal: this.#submitAbort.signal,
       isStopped: () => this.#stopped !== undefined,
@@ -150,7 +152,7 @@ class RenderBatch {
 
   async #render(first: RenderImage, context: RenderContext): Promise<void> {
     for (let image = first; ;) {
-      const rendered = await renderImage(image, context);
+      const rendered = await renderImage(image, context, { isRepeat: image !== first });
       if (rendered === undefined) return;
       const verdict = await this.#request.onImage(rendered);
       if (verdict === 'accepted') {

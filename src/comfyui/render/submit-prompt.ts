@@ -1,6 +1,5 @@
 import { TowerError } from '../../errors.js';
 import { GraphRejectedError } from '../comfyui-errors.js';
-import type { Graph } from '../graph.js';
 import { lookUp } from './look-up.js';
 import { markKey, type PromptMark } from './provenance.js';
 import type { RenderContext } from './render-context.js';
@@ -15,9 +14,9 @@ import { clearPrompts } from './withdraw.js';
  * @returns whether ComfyUI has it.
  * @throws GraphRejectedError; TowerError `COMFYUI_TOO_OLD`, or of the connection when ComfyUI stays away.
  */
-export async function submitPrompt(prompt: TrackedPrompt, graph: Graph, context: RenderContext): Promise<boolean> {
+export async function submitPrompt(prompt: TrackedPrompt, context: RenderContext): Promise<boolean> {
   const { client, server, log, patience, signal, onRecovery } = context;
-  const { promptId, key } = prompt;
+  const { promptId, key, graph } = prompt;
   const mark: PromptMark = { run: context.runKey, key, prompt_id: promptId };
   prompt.submittedAt = performance.now();
   try {

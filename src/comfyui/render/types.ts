@@ -39,6 +39,8 @@ export interface RenderLimits {
   readonly startMs: number;
   /** From the start to the end of one prompt. Default 30 min. */
   readonly runMs: number;
+  /** How long ComfyUI has to obey an interrupt; some nodes run to their end first. Default 30 s. */
+  readonly obeyMs: number;
   /** How long ComfyUI may be away at a stretch. Default 10 min. */
   readonly awayMs: number;
   /** Without a message about own prompts, ComfyUI is asked. Default 5 s; longer each time it says that all is well. */
@@ -55,6 +57,8 @@ export interface RenderLimits {
 export type RecoveryKind =
   /** ComfyUI was away, and is back. */
   | 'away'
+  /** A request failed, or its answer was cut or nonsense; it was made again. */
+  | 'repeated'
   /** The answer to a submit was lost; what became of it was looked up. */
   | 'answer-lost'
   /** ComfyUI came back without the prompt: it was restarted. Submitted again. */

@@ -14,7 +14,7 @@ export function comfyuiTenant(baseUrl: string, { pollMs }: { pollMs?: number } =
         return 'freed';
       } catch (error) {
         signal.throwIfAborted();
-        if (isAway(error) || isAway((error as Error).cause)) return 'away';
+        if (isAway(error)) return 'away';
         throw tenantFailed(name, error);
       }
     },

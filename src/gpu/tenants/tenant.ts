@@ -20,9 +20,12 @@ export interface Tenant {
 
 export const tenantRequestTimeoutMs = 15_000;
 
+const awayCodes: readonly unknown[] = ['ECONNREFUSED', 'EHOSTUNREACH', 'ENETUNREACH', 'ENOTFOUND'];
+
 /** Whether a request failed because nothing listens there. A timeout is not such a case: a busy tenant is still a tenant. */
 export function isAway(error: unknown): boolean {
-  return isAxiosError(error) && ['ECONNREFUSED', 'EHOSTUNREACH', 'ENETUNREACH', 'ENOTFOUND'].includes(error.code ?? '');
+  if (error instanceof TowerError) return awayCodes.includes(error.details['code']);
+  return isAxiosError(error) && awayCodes.includes(error.code);
 }
 
 export function tenantFailed(name: string, error: unknown): TowerError {
