@@ -1,34 +1,33 @@
-/** Where the files of one data set lie. */
-export interface DatasetPaths {
-  readonly folder: string;
-  readonly images: string;
-  /** Images that the check or a person rejected. */
-  readonly rejected: string;
-  readonly generationMetadata: string;
-  readonly taggingResults: string;
-  /** First page; more pages are `contact-sheet-002.jpg`, … */
-  readonly contactSheet: string;
-}
-export declare function datasetPaths(folder: string): DatasetPaths;
+import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { randomUUID } from 'node:crypto';
 
-/** `<slug>_001.png`; more digits when the data set has 1,000 images or more. */
-export declare function imageFileName(slug: string, index: number, count: number): string;
+import { z } from 'zod';
 
-/** Where the files of one character run lie, beside those of its training. */
-export interface CharacterRunPaths {
-  readonly directory: string;
-  readonly reservation: string;
-  readonly job: string;
-  readonly plan: string;
-  readonly journal: string;
-  readonly choice: string;
-  readonly delivery: string;
-  readonly proof: string;
-  /** Proof images. */
-  readonly proofImages: string;
-  readonly outcome: string;
-}
-export declare function characterRunPaths(directory: string): CharacterRunPaths;
+import { TowerError } from '../errors.js';
+import { namesIn, undefinedIfAbsent } from '../files/absent.js';
+import { syncDirectory, writeJsonDurable } from '../files/durable-write.js';
+import { readJsonIfExists } from '../files/read-json.js';
+import { sha256Of } from '../files/sha256.js';
+import type { CharacterJob } from './job.js';
+import { folderNameOf, slugOf } from './names.js';
+import { namingRefusal } from './refused.js';
+import { characterRunPaths, datasetPaths } from './run-paths.js';
+
+/** `reservation.json` of a run. */
+const reservationSchema = z.object({
+  /** `character_<slug>_v<N>`. */
+  run: z.string(),
+  number: z.int().min(1),
+  owner: z.string(),
+  /** The data set's folder. */
+  dataset: z.string(),
+  /** Tells the data set's folder from one that another Tower made under the same name. */
+  token: z.string(),
+});
+type ReservationRecord = z.output<typeof reservationSchema>;
+
+const markSchema = z.looseObject({ token: z.string() });
 
 export interface Reservation {
   /** `character_<slug>_v<N>`. */
@@ -44,7 +43,7 @@ export interface ReserveRequest {
   readonly datasets: string;
   /** Folder that holds one folder per run. */
   readonly runs: string;
-  readonly job: { readonly name: string; readonly outputDir?: string; readonly dataset?: string };
+  readonly job: Pick<CharacterJob, 'name' | 'outputDir' | 'dataset'>;
   /** Who reserves: the same owner gets the same reservation again. The workflow id. */
   readonly owner: string;
 }
@@ -56,7 +55,113 @@ export interface ReserveRequest {
  * @throws TowerError `DATASET_FOLDER_TAKEN` (`outputDir` has files of somebody else), `DATASET_MISSING` (`dataset` is no folder
  * with `images/`), `NO_PERMISSION`, `DISK_FULL`.
  */
-export declare function reserveRun(request: ReserveRequest): Promise<Reservation>;
+export async function reserveRun(request: ReserveRequest): Promise<Reservation> {
+  return namingRefusal(request.job.outputDir ?? request.datasets, async () => {
+    const existing = request.job.dataset;
+    if (existing !== undefined) await requireDataset(existing);
+    for (;;) {
+      // Read back also what was just made: of two attempts of one owner either may have written it.
+      const record = await findOwn(request);
+      if (record === undefined) await reserveNext(request);
+      else if (existing !== undefined || (await takeDataset(record, request))) {
+        return { ...reservationOf(record), runDirectory: join(request.runs, record.run) };
+      }
+    }
+  });
+}
 
 /** The reservation of a run. @throws TowerError `NOT_FOUND` */
-export declare function readReservation(runDirectory: string): Promise<Reservation>;
+export async function readReservation(runDirectory: string): Promise<Reservation> {
+  const record = await readJsonIfExists(characterRunPaths(runDirectory).reservation, reservationSchema);
+  if (record !== undefined) return { ...reservationOf(record), runDirectory };
+  throw new TowerError('NOT_FOUND', `${runDirectory} is no folder of a character run`, {
+    next: 'List the runs: `tower character list`.',
+  });
+}
+
+function reservationOf({ run, number, dataset }: ReservationRecord): Omit<Reservation, 'runDirectory'> {
+  return { run, number, dataset };
+}
+
+async function findOwn({ runs, job, owner }: ReserveRequest): Promise<ReservationRecord | undefined> {
+  const runPattern = runNamePattern(job.name);
+  for (const name of (await namesIn(runs)).filter((candidate) => runPattern.test(candidate))) {
+    const record = await readJsonIfExists(characterRunPaths(join(runs, name)).reservation, reservationSchema);
+    if (record?.owner === owner) return record;
+  }
+  return undefined;
+}
+
+/** Another caller may take the number first; then nothing is reserved. */
+async function reserveNext({ runs, datasets, job, owner }: ReserveRequest): Promise<void> {
+  const number = await nextNumber({ runs, datasets, name: job.name });
+  const run = `character_${slugOf(job.name)}_v${number}`;
+  const dataset = job.dataset ?? job.outputDir ?? join(datasets, `${folderNameOf(job.name)}-v${number}`);
+  const content: ReservationRecord = { run, number, owner, dataset, token: randomUUID() };
+  await placeFolder(join(runs, run), { owner, file: 'reservation.json', content });
+}
+
+/** The number after the highest of this slug, in whatever case the folders are written. */
+async function nextNumber({ runs, datasets, name }: { runs: string; datasets: string; name: string }): Promise<number> {
+  const slug = slugOf(name);
+  const runPattern = runNamePattern(name);
+  const ofRuns = (await namesIn(runs)).map((candidate) => runPattern.exec(candidate)?.[1]);
+  const ofDatasets = (await namesIn(datasets)).map((candidate) => {
+    const [, base, number] = /^(.+)-v(\d{1,9})$/.exec(candidate) ?? [];
+    return base !== undefined && slugOf(base) === slug ? number : undefined;
+  });
+  return 1 + [...ofRuns, ...ofDatasets].reduce((highest, number) => Math.max(highest, Number(number ?? 0)), 0);
+}
+
+function runNamePattern(name: string): RegExp {
+  return new RegExp(`^character_${slugOf(name)}_v(\\d{1,9})$`);
+}
+
+/** @returns whether the folder belongs to this reservation; if not, the reservation is given back. */
+async function takeDataset(record: ReservationRecord, { runs, job, owner }: ReserveRequest): Promise<boolean> {
+  const { mark } = datasetPaths(record.dataset);
+  const isOwn = async () => (await readJsonIfExists(mark, markSchema))?.token === record.token;
+  if (await isOwn()) return true;
+  const content = { run: record.run, name: job.name, owner, token: record.token };
+  if ((await placeFolder(record.dataset, { owner, file: basename(mark), content })) || (await isOwn())) return true;
+  await rm(join(runs, record.run), { recursive: true, force: true });
+  if (job.outputDir === undefined) return false;
+  throw new TowerError('DATASET_FOLDER_TAKEN', `${record.dataset} exists and is not empty`, {
+    next: 'Name a new or empty folder as outputDir, or leave it out; `tag` and `train` take an existing one as dataset.',
+  });
+}
+
+/**
+ * Makes a folder with one file in it, in one step: a crash leaves the whole folder or none. An empty folder of that name is
+ * taken.
+ *
+ * @returns `false` when there is a folder with something in it.
+ */
+async function placeFolder(
+  target: string,
+  { owner, file, content }: { readonly owner: string; readonly file: string; readonly content: unknown },
+): Promise<boolean> {
+  // Of one caller, so that a repeat finds and uses up what a crash has left.
+  const draft = join(dirname(target), `.reserve-${sha256Of(`${owner}\n${target}`).slice(0, 16)}`);
+  await mkdir(draft, { recursive: true });
+  await writeJsonDurable(join(draft, file), content);
+  try {
+    await rename(draft, target);
+  } catch (error) {
+    await rm(draft, { recursive: true, force: true });
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOTEMPTY' || code === 'EEXIST' || code === 'ENOTDIR' || code === 'ENOENT') return false;
+    throw error;
+  }
+  await syncDirectory(dirname(target));
+  return true;
+}
+
+async function requireDataset(folder: string): Promise<void> {
+  const { images } = datasetPaths(folder);
+  if ((await stat(images).catch(undefinedIfAbsent))?.isDirectory() === true && (await readdir(images)).length > 0)
+    return;
+  throw new TowerError('DATASET_MISSING', `${folder} is no data set: ${images} is not there or empty`, {
+    next: 'Name the folder that holds images/, not images/ itself.',
+  });
+}

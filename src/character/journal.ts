@@ -1,19 +1,30 @@
+import { open, stat, type FileHandle } from 'node:fs/promises';
+import { basename, dirname } from 'node:path';
+import { createReadStream } from 'node:fs';
+import { createInterface } from 'node:readline';
+
 import type { z } from 'zod';
 
-import type { journalEventSchema } from './journal-events.js';
+import { TowerError } from '../errors.js';
+import { undefinedIfAbsent } from '../files/absent.js';
+import { namingFullDisk } from '../files/disk-full.js';
+import { syncDirectory } from '../files/durable-write.js';
+import { journalEventSchema } from './journal-events.js';
 
 export type JournalEvent = z.output<typeof journalEventSchema>;
 export type JournalEntry<Name extends JournalEvent['event']> = Extract<JournalEvent, { event: Name }>;
 
 /** What a run's journal says at its end. */
 export interface JournalState {
-  /** Images of the data set by index: accepted and not removed since. */
+  /** Images of the data set by index: accepted and not rejected since. */
   readonly accepted: ReadonlyMap<number, JournalEntry<'accepted'>>;
   /** In the order in which it happened. */
   readonly rejected: readonly JournalEntry<'rejected'>[];
-  /** How often each image was rejected, failed or removed: the number of its next attempt. */
+  /** How often each image was rejected: the number of its next attempt. */
   readonly attempts: ReadonlyMap<number, number>;
-  /** Images that a person removed and that are not to be made again. */
+  /** The same, without what came before a person last rejected the image: that is no fault, and gives new tries. */
+  readonly faults: ReadonlyMap<number, number>;
+  /** Images that a person rejected and that are not to be made again. */
   readonly dropped: ReadonlySet<number>;
   /** SHA-256 of every caption text that Tower wrote, by file name of the image. */
   readonly captions: ReadonlyMap<string, ReadonlySet<string>>;
@@ -28,7 +39,105 @@ export interface Journal {
 }
 
 /** Opens a run's journal for appending; a line that a crash cut short is ended first. @throws TowerError `DISK_FULL` */
-export declare function openJournal(path: string): Promise<Journal>;
+export async function openJournal(path: string): Promise<Journal> {
+  const isNew = (await stat(path).catch(undefinedIfAbsent)) === undefined;
+  const file = await open(path, 'a+');
+  try {
+    if (isNew) await syncDirectory(dirname(path));
+    if (await endsInsideLine(file)) await namingFullDisk(path, () => file.appendFile('\n'));
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
+  return {
+    async append(events) {
+      const lines = events.map((event) => `${JSON.stringify(event)}\n`).join('');
+      await namingFullDisk(path, async () => {
+        // One write: lines of two writers never mix. What a full disk cuts short is repaired when the journal is opened again.
+        await file.appendFile(lines);
+        await file.datasync();
+      });
+    },
+    close: () => file.close(),
+  };
+}
 
-/** Reads a journal; a missing one is empty, a torn last line is left out. @throws TowerError `FILE_INVALID` */
-export declare function readJournal(path: string): Promise<JournalState>;
+/**
+ * Reads a journal; a missing one is empty. A line that is no JSON was cut short by a crash before it counted, and is left out.
+ *
+ * @throws TowerError `FILE_INVALID` when a whole line is not what Tower writes.
+ */
+export async function readJournal(path: string): Promise<JournalState> {
+  const state = new GrowingState();
+  if ((await stat(path).catch(undefinedIfAbsent)) === undefined) return state;
+  let line = 0;
+  for await (const text of createInterface({ input: createReadStream(path), crlfDelay: Infinity })) {
+    line += 1;
+    const content = jsonOf(text);
+    if (content === undefined) continue;
+    const event = journalEventSchema.safeParse(content);
+    if (!event.success) {
+      throw new TowerError('FILE_INVALID', `${basename(path)}, line ${line} is not what Tower writes there`, {
+        cause: event.error,
+        next: `Look at ${path}; move it away if it is damaged.`,
+      });
+    }
+    state.take(event.data);
+  }
+  return state;
+}
+
+class GrowingState implements JournalState {
+  readonly accepted = new Map<number, JournalEntry<'accepted'>>();
+  readonly rejected: JournalEntry<'rejected'>[] = [];
+  readonly attempts = new Map<number, number>();
+  readonly faults = new Map<number, number>();
+  readonly dropped = new Set<number>();
+  readonly captions = new Map<string, Set<string>>();
+  firstAt: string | null = null;
+  lastAt: string | null = null;
+
+  take(event: JournalEvent): void {
+    this.firstAt ??= event.at;
+    this.lastAt = event.at;
+    switch (event.event) {
+      case 'accepted':
+        this.accepted.set(event.index, event);
+        break;
+      case 'rejected':
+        this.#reject(event);
+        break;
+      case 'captioned': {
+        const hashes = this.captions.get(event.image) ?? new Set();
+        this.captions.set(event.image, hashes.add(event.sha256));
+        break;
+      }
+    }
+  }
+
+  #reject(event: JournalEntry<'rejected'>): void {
+    const { index, attempt, code, again } = event;
+    // Two attempts of one activity may both have rejected the same image.
+    if ((this.attempts.get(index) ?? 0) > attempt) return;
+    this.rejected.push(event);
+    this.accepted.delete(index);
+    this.attempts.set(index, attempt + 1);
+    this.faults.set(index, code === 'person' ? 0 : (this.faults.get(index) ?? 0) + 1);
+    if (!again && code === 'person') this.dropped.add(index);
+  }
+}
+
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return undefined;
+  }
+}
+
+async function endsInsideLine(file: FileHandle): Promise<boolean> {
+  const { size } = await file.stat();
+  if (size === 0) return false;
+  const { buffer } = await file.read(Buffer.alloc(1), 0, 1, size - 1);
+  return buffer[0] !== 0x0a;
+}

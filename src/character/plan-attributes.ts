@@ -2,6 +2,8 @@ import { SeededRandom } from '../seeded-random.js';
 import { contradictionsIn, faceHidden, showsFace } from './contradictions.js';
 import { axes, vocabulary, type Attributes, type Axis } from './vocabulary.js';
 
+/** Expressions are dealt, not swapped. */
+type Swapped = Exclude<Axis, 'expression'>;
 type Row = { -readonly [Name in Axis]: Attributes[Name] };
 
 /** More than any count from 1 to 10,000 was seen to need. */
@@ -9,7 +11,7 @@ const maximumDeals = 500;
 const randomSwaps = 500;
 /** Different ones: 14 poses in 67 kinds of light and background; half of that leaves room to settle the rest. */
 const mostWithoutFace = 400;
-const dealtFirst: readonly Axis[] = ['lighting', 'background', 'pose', 'angle'];
+const dealtFirst: readonly Swapped[] = ['lighting', 'background', 'pose', 'angle'];
 
 /**
  * What `count` images show: every value of an axis is used as often as every other, give or take one (expressions: among the
@@ -98,21 +100,21 @@ class Table {
     return this.#shuffle(Array.from({ length: count }, (_, index) => order[index % order.length] ?? ''));
   }
 
-  #shuffle<Item>(items: Item[]): Item[] {
+  #shuffle(items: string[]): string[] {
     for (let last = items.length - 1; last > 0; last--) {
       const other = this.#random.between(0, last);
-      [items[last], items[other]] = [items[other] as Item, items[last] as Item];
+      [items[last], items[other]] = [items[other] ?? '', items[last] ?? ''];
     }
     return items;
   }
 
   /** @param faults - Counts what is wrong with a row. */
-  #settle(swapped: readonly Axis[], faults: (row: Row) => number): boolean {
+  #settle(swapped: readonly Swapped[], faults: (row: Row) => number): boolean {
     for (const row of this.rows) while (faults(row) > 0) if (!this.#improve(row, swapped, faults)) return false;
     return true;
   }
 
-  #improve(row: Row, swapped: readonly Axis[], faults: (row: Row) => number): boolean {
+  #improve(row: Row, swapped: readonly Swapped[], faults: (row: Row) => number): boolean {
     for (let round = 0; round < randomSwaps; round++) {
       const axis = swapped[this.#random.between(0, swapped.length - 1)] ?? 'lighting';
       const other = this.rows[this.#random.between(0, this.rows.length - 1)] ?? row;
@@ -122,7 +124,7 @@ class Table {
   }
 
   /** Swaps when the row gains and the other does not lose. */
-  #trySwap([row, other]: [Row, Row], axis: Axis, faults: (row: Row) => number): boolean {
+  #trySwap([row, other]: [Row, Row], axis: Swapped, faults: (row: Row) => number): boolean {
     if (row[axis] === other[axis]) return false;
     // Once repeats are counted, one swap has to settle both: half settled, a row would often stay stuck.
     const allowed = this.#uses.size > 0 ? [0, 0] : [faults(row) - 1, faults(other)];
@@ -132,10 +134,10 @@ class Table {
     return false;
   }
 
-  #swap(row: Row, other: Row, axis: Axis): void {
+  #swap(row: Row, other: Row, axis: Swapped): void {
     const isCounted = this.#uses.size > 0;
     if (isCounted) for (const changed of [row, other]) this.#count(changed, -1);
-    [row[axis], other[axis]] = [other[axis] as string, row[axis] as string];
+    [row[axis], other[axis]] = [other[axis], row[axis]];
     if (isCounted) for (const changed of [row, other]) this.#count(changed, 1);
   }
 

@@ -1,0 +1,103 @@
+import { readdir } from 'node:fs/promises';
+import { extname } from 'node:path';
+
+import { z } from 'zod';
+
+import { undefinedIfAbsent } from '../files/absent.js';
+import { readJsonIfExists } from '../files/read-json.js';
+import type { CharacterRun } from './character-run.js';
+import { readJournal } from './journal.js';
+import { readPlan } from './plan.js';
+import { axes, type Attributes } from './vocabulary.js';
+
+/** Endings that the trainer reads, in whatever case. */
+const imageEndings = new Set(['.png', '.jpg', '.jpeg', '.webp']);
+
+/** An image of a data set, wherever it came from. */
+export interface DatasetImage {
+  /** File name in `images/`. */
+  readonly file: string;
+  /** Of the plan or of the metadata; `null` for an image that no record knows. */
+  readonly index: number | null;
+  /** What a record says that it shows. */
+  readonly attributes: Partial<Attributes> | undefined;
+}
+
+const attribute = z.string().nullish();
+/** Of a `generation_metadata.json`, Tower's or the original's, which has neither index nor metadata. */
+const metadataSchema = z.looseObject({
+  generated_images: z.array(
+    z.looseObject({
+      index: z.int().optional(),
+      output_path: z.string().optional(),
+      metadata: z
+        .looseObject({
+          pose: attribute,
+          expression: attribute,
+          angle: attribute,
+          lighting: attribute,
+          background: attribute,
+        })
+        .optional(),
+    }),
+  ),
+});
+
+/** Image files in a folder, sorted. */
+export async function imageFilesIn(folder: string): Promise<string[]> {
+  const entries = await readdir(folder, { withFileTypes: true });
+  return entries
+    .filter(
+      (entry) => entry.isFile() && !entry.name.startsWith('.') && imageEndings.has(extname(entry.name).toLowerCase()),
+    )
+    .map(({ name }) => name)
+    .sort();
+}
+
+/**
+ * The images that a run trains with: every image in the folder, because the trainer takes them all, also those that a person has put
+ * there; with what the run's journal, or the `generation_metadata.json` of a data set that was there before, says of it.
+ *
+ * @throws TowerError `FILE_INVALID`
+ */
+export async function datasetImages(run: CharacterRun): Promise<DatasetImage[]> {
+  const recordOf = run.job.stages.includes('generate') ? await journalRecords(run) : await metadataRecords(run);
+  const files = await imageFilesIn(run.dataset.images).catch(undefinedIfAbsent);
+  return (files ?? []).map((file) => ({ file, ...(recordOf(file) ?? { index: null, attributes: undefined }) }));
+}
+
+type Records = (file: string) => Omit<DatasetImage, 'file'> | undefined;
+
+async function journalRecords({ paths }: CharacterRun): Promise<Records> {
+  const [plan, { accepted }] = await Promise.all([readPlan(paths.plan), readJournal(paths.journal)]);
+  const byFile = new Map(
+    (plan?.images ?? []).map(({ index, attributes }) => [
+      accepted.get(index)?.file.replace(/^.*\//, ''),
+      { index, attributes },
+    ]),
+  );
+  return (file) => byFile.get(file);
+}
+
+async function metadataRecords({ dataset }: CharacterRun): Promise<Records> {
+  const metadata = await readJsonIfExists(dataset.generationMetadata, metadataSchema);
+  const records = metadata?.generated_images ?? [];
+  const byFile = new Map(records.map((record) => [record.output_path?.replace(/^.*[\\/]/, ''), record]));
+  const byIndex = new Map(records.map((record) => [record.index, record]));
+  return (file) => {
+    const index = indexInName(file);
+    const record = byFile.get(file) ?? (index === null ? undefined : byIndex.get(index));
+    return { index: record?.index ?? index, attributes: knownAttributes(record?.metadata) };
+  };
+}
+
+/** `elara_007.png`: 7. */
+export function indexInName(file: string): number | null {
+  const digits = /_(\d{1,9})\.[^.]+$/.exec(file)?.[1];
+  return digits === undefined ? null : Number(digits);
+}
+
+function knownAttributes(metadata: Readonly<Record<string, unknown>> | undefined): Partial<Attributes> | undefined {
+  const known = axes.flatMap((axis) => (typeof metadata?.[axis] === 'string' ? [[axis, metadata[axis]] as const] : []));
+  return known.length === 0 ? undefined : Object.fromEntries(known);
+}
