@@ -76,7 +76,7 @@ function addStartCommand(
 ): void {
   addJobOptions(character.command(name), parts)
     .description(description)
-    .option('--run <run id>', 'go on with an earlier run of this character that failed or was cancelled')
+    .option('--run <run id>', 'go on with an earlier run that failed or was cancelled, with the job that it has')
     .option('--wait', 'show progress until it has ended')
     .option('--timeout <duration>', 'with --wait: give up waiting after so long; the work goes on', parseDuration)
     .action(async (options: StartOptions, command: Command) => {

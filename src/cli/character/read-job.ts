@@ -31,7 +31,8 @@ export async function readJob(options: JobOptions, stages?: readonly CharacterSt
   return { fields: { ...fields, graph }, job: { ...job, graph } };
 }
 
-function flagFields(options: JobOptions): JobFields {
+/** What the flags say of a job. */
+export function flagFields(options: JobOptions): JobFields {
   const { size, baseModel, networkDim, networkAlpha, epochs, learningRate, alias, deliverSimulated } = options;
   const { name, description, tags, trigger, output, count, minImages, seed, steps, cfg, sampler, scheduler } = options;
   const kohya = withoutGaps({
