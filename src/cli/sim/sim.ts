@@ -3,6 +3,8 @@ import { InvalidArgumentError, Option, type Command } from 'commander';
 import { contextOf } from '../command-context.js';
 
 import type { SimulatedComfyuiOptions } from './simulated-comfyui.js';
+import type { SimulatedLlmOptions } from './simulated-llm.js';
+import type { SimulatedSyntxOptions } from './simulated-syntx.js';
 
 interface SimOptions {
   readonly directory?: string;
@@ -37,6 +39,33 @@ export function addSimCommand(program: Command): void {
     .action(async (options: SimulatedComfyuiOptions, command: Command) => {
       const { runSimulatedComfyui } = await import('./simulated-comfyui.js');
       await runSimulatedComfyui(options, await contextOf(command));
+    });
+  sim
+    .command('llm')
+    .description('a simulated OpenAI-compatible endpoint, in the foreground until Ctrl-C')
+    .option('--port <number>', 'on the loopback address; 0 takes a free one', parsePort, 0)
+    .option('--latency <milliseconds>', 'how long a completion takes', parseMilliseconds, 0)
+    .option('--faults <file>', 'JSON list of { containing?, after?, times?, fault }: what goes wrong, and how often')
+    .action(async (options: SimulatedLlmOptions, command: Command) => {
+      const { runSimulatedLlm } = await import('./simulated-llm.js');
+      await runSimulatedLlm(options, await contextOf(command));
+    });
+  sim
+    .command('syntx')
+    .description('a simulated SYNTX wrapper service, in the foreground until Ctrl-C')
+    .option('--directory <folder>', 'where its call log lies; default: sim/syntx in the state directory')
+    .option('--port <number>', 'on the loopback address; 0 takes a free one', parsePort, 0)
+    .option('--seed <text>', 'draws the hidden landscape of scores', 'simulated')
+    .option(
+      '--landscape <file>',
+      'JSON { means, otherwise?, noise?, seed? } instead: mean scores by wrapper, style and category',
+    )
+    .option('--defects <file>', 'JSON { misplacedRoute?, fallbackWrapper?, oldAnswer? }: defects of the real service')
+    .option('--faults <file>', 'JSON list of { wrapper?, path?, containing?, times?, fault }: what goes wrong')
+    .option('--latency <milliseconds>', 'how long the model takes', parseMilliseconds, 200)
+    .action(async (options: SimulatedSyntxOptions, command: Command) => {
+      const { runSimulatedSyntx } = await import('./simulated-syntx.js');
+      await runSimulatedSyntx(options, await contextOf(command));
     });
 }
 

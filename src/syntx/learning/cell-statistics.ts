@@ -1,3 +1,9 @@
+/** One score, by the number of its cell. */
+export interface CellScore {
+  readonly cell: number;
+  readonly score: number;
+}
+
 /** Count, mean and spread of the scores of every cell: all that a Gaussian model needs of them. */
 export class CellStatistics {
   readonly counts: Float64Array;
@@ -11,27 +17,23 @@ export class CellStatistics {
     this.squares = new Float64Array(size);
   }
 
+  static of(size: number, scores: readonly CellScore[]): CellStatistics {
+    const statistics = new CellStatistics(size);
+    for (const { cell, score } of scores) statistics.add(cell, score);
+    return statistics;
+  }
+
   get size(): number {
     return this.counts.length;
   }
 
+  /** Without the cancellation of sums of squares (Welford). */
   add(cell: number, score: number): void {
-    this.#merge(cell, { count: 1, mean: score, square: 0 });
-  }
-
-  addAll(other: CellStatistics): void {
-    for (let cell = 0; cell < other.size; cell++) {
-      const count = other.counts[cell]!;
-      if (count > 0) this.#merge(cell, { count, mean: other.means[cell]!, square: other.squares[cell]! });
-    }
-  }
-
-  copy(): CellStatistics {
-    const copy = new CellStatistics(this.size);
-    copy.counts.set(this.counts);
-    copy.means.set(this.means);
-    copy.squares.set(this.squares);
-    return copy;
+    const count = this.counts[cell]! + 1;
+    const difference = score - this.means[cell]!;
+    this.counts[cell] = count;
+    this.means[cell]! += difference / count;
+    this.squares[cell]! += difference * (score - this.means[cell]!);
   }
 
   /** Numbers of the cells that have scores, ascending. */
@@ -39,19 +41,5 @@ export class CellStatistics {
     const cells: number[] = [];
     for (let cell = 0; cell < this.counts.length; cell++) if (this.counts[cell]! > 0) cells.push(cell);
     return cells;
-  }
-
-  get total(): number {
-    return this.counts.reduce((sum, count) => sum + count, 0);
-  }
-
-  /** Two samples become one, without the cancellation of sums of squares. */
-  #merge(cell: number, other: { readonly count: number; readonly mean: number; readonly square: number }): void {
-    const before = this.counts[cell]!;
-    const count = before + other.count;
-    const difference = other.mean - this.means[cell]!;
-    this.counts[cell] = count;
-    this.means[cell]! += (difference * other.count) / count;
-    this.squares[cell]! += other.square + (difference * difference * before * other.count) / count;
   }
 }

@@ -109,7 +109,7 @@ function shares({ wrappers }: LandscapeModel, wrapper: string | undefined): numb
   return total === 0 ? undefined : weights.map((weight) => weight / total);
 }
 
-function summary({ name, share, spread, history, jobs }: LandscapeModel['wrappers'][number]): WrapperSummary {
-  const { from, probability } = history.beginnings[0]!;
+function summary({ name, share, spread, current, jobs }: LandscapeModel['wrappers'][number]): WrapperSummary {
+  const { from, probability } = current[0]!;
   return { name, share, spread, since: from === 0 ? null : (jobs[from]?.scoredAt ?? null), probability };
 }

@@ -1,27 +1,20 @@
 import type { CellGrid } from './cell-grid.js';
-import { CellStatistics } from './cell-statistics.js';
+import { CellStatistics, type CellScore } from './cell-statistics.js';
 import { logSumExp } from './distributions.js';
 import { EffectsModel, type Spread } from './effects-model.js';
-
-export interface CellScore {
-  readonly cell: number;
-  readonly score: number;
-}
 
 /** One answer to "since when does the landscape hold?", with its probability. */
 export interface Beginning {
   /** Number of the first score of the landscape that holds now. */
   readonly from: number;
   readonly probability: number;
-  /** The scores since then. */
-  readonly statistics: CellStatistics;
 }
 
-export interface History {
+export interface Changes {
   /** For the landscape that holds now, most probable first. */
   readonly beginnings: readonly Beginning[];
-  /** Scores of every landscape, in the most probable division of the whole history into landscapes, latest last. */
-  readonly landscapes: readonly CellStatistics[];
+  /** Where the landscapes begin in the most probable division of the whole history, ascending from 0. */
+  readonly division: readonly number[];
 }
 
 export interface ChangeOptions {
@@ -58,7 +51,7 @@ export function findChanges(
   scores: readonly CellScore[],
   spread: Spread,
   { expectedLength, blockLength }: ChangeOptions,
-): History {
+): Changes {
   const model = new EffectsModel(grid, spread);
   const hazard = Math.min(0.5, blockLength / expectedLength);
   const stays = Math.log(1 - hazard);
@@ -88,15 +81,14 @@ export function findChanges(
       evidence: 0,
     });
   }
+  const weights = candidates.map((candidate) => candidate.before + explained(candidate, blocks));
+  const total = logSumExp(weights);
+  const last = highest(candidates, (candidate) => candidate.best + explained(candidate, blocks));
   return {
-    beginnings: beginningsOf(candidates, {
-      blockLength,
-      weight: (candidate) => candidate.before + explained(candidate, blocks),
-    }),
-    landscapes: divisionOf(grid, scores, {
-      blockLength,
-      last: highest(candidates, (candidate) => candidate.best + explained(candidate, blocks)),
-    }),
+    beginnings: candidates
+      .map(({ block }, index) => ({ from: block * blockLength, probability: Math.exp(weights[index]! - total) }))
+      .sort((a, b) => b.probability - a.probability || a.from - b.from),
+    division: blocksBefore(last).map((block) => block * blockLength),
   };
 }
 
@@ -108,36 +100,11 @@ function withoutHopeless(candidates: readonly Candidate[], weight: (candidate: C
   return kept.filter((one) => best.includes(one)).map(({ candidate }) => candidate);
 }
 
-function beginningsOf(
-  candidates: readonly Candidate[],
-  { blockLength, weight }: { readonly blockLength: number; readonly weight: (candidate: Candidate) => number },
-): Beginning[] {
-  const weights = candidates.map(weight);
-  const total = logSumExp(weights);
-  return candidates
-    .map(({ block, statistics }, index) => ({
-      from: block * blockLength,
-      probability: Math.exp(weights[index]! - total),
-      statistics,
-    }))
-    .sort((a, b) => b.probability - a.probability || a.from - b.from);
-}
-
-/** Walks back from the last landscape to the first; each gets its scores anew, since candidates read on to the end. */
-function divisionOf(
-  grid: CellGrid,
-  scores: readonly CellScore[],
-  { blockLength, last }: { readonly blockLength: number; readonly last: Candidate },
-): CellStatistics[] {
-  const landscapes: CellStatistics[] = [];
-  let end = scores.length;
-  for (let one: Candidate | undefined = last; one !== undefined; one = one.previous) {
-    const statistics = new CellStatistics(grid.size);
-    for (const { cell, score } of scores.slice(one.block * blockLength, end)) statistics.add(cell, score);
-    landscapes.unshift(statistics);
-    end = one.block * blockLength;
-  }
-  return landscapes;
+/** Walks back from the last landscape to the first. */
+function blocksBefore(last: Candidate): number[] {
+  const blocks: number[] = [];
+  for (let one: Candidate | undefined = last; one !== undefined; one = one.previous) blocks.unshift(one.block);
+  return blocks;
 }
 
 function highest(candidates: readonly Candidate[], weight: (candidate: Candidate) => number): Candidate {

@@ -1,5 +1,5 @@
 import type { CellGrid } from './cell-grid.js';
-import type { CellStatistics } from './cell-statistics.js';
+import type { CellScore, CellStatistics } from './cell-statistics.js';
 import { EffectsModel, type Spread } from './effects-model.js';
 
 /**
@@ -55,7 +55,7 @@ export function estimateSpread(grid: CellGrid, landscapes: readonly CellStatisti
  * Noise from neighbours: half the mean squared difference of scores that follow each other in the same cell, which a change
  * of the landscape touches once and no more.
  */
-export function noiseFromNeighbours(scores: readonly { readonly cell: number; readonly score: number }[]): Spread {
+export function noiseFromNeighbours(scores: readonly CellScore[]): Spread {
   const last = new Map<number, number>();
   let [sum, pairs] = [0, 0];
   for (const { cell, score } of scores) {

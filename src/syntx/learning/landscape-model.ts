@@ -1,6 +1,7 @@
 import type { Belief } from './belief.js';
 import type { CellGrid } from './cell-grid.js';
-import { findChanges, type Beginning, type CellScore, type History } from './change-points.js';
+import { CellStatistics, type CellScore } from './cell-statistics.js';
+import { findChanges, type Beginning } from './change-points.js';
 import type { Spread } from './effects-model.js';
 import { estimateSpread, noiseFromNeighbours } from './estimate-spread.js';
 import { WrapperPool } from './wrapper-pool.js';
@@ -13,13 +14,19 @@ export interface ModelOptions {
   readonly memoryScores: number;
 }
 
+/** A possible beginning of the landscape that holds now, with the scores since then. */
+export interface CurrentLandscape extends Beginning {
+  readonly statistics: CellStatistics;
+}
+
 /** One wrapper, as the model sees it. */
 export interface WrapperModel {
   readonly name: string;
   /** Share of the latest scores that came from this wrapper, 0 to 1. */
   readonly share: number;
   readonly spread: Spread;
-  readonly history: History;
+  /** Most probable first. */
+  readonly current: readonly CurrentLandscape[];
   /** The scores that were looked at, in the order of scoring. */
   readonly jobs: readonly ScoredJob[];
 }
@@ -27,6 +34,8 @@ export interface WrapperModel {
 /** Rough divisions are enough to estimate the spread, and quick. */
 const coarseBlock = 50;
 const fineBlock = 10;
+/** Less probable beginnings are not followed up. */
+const leastProbability = 0.02;
 /** How many of the latest scores tell which wrapper will score the next prompts. */
 const shareWindow = 200;
 /** The model grows with the cube of the wrappers; the ones with most scores stay. */
@@ -41,7 +50,6 @@ export class LandscapeModel {
   readonly wrappers: readonly WrapperModel[];
   /** From -1 to 1. */
   readonly likeness: number;
-  readonly #pools = new Map<string, WrapperPool>();
 
   /**
    * @param jobs - In the order of scoring, all of cells of the grid.
@@ -58,51 +66,74 @@ export class LandscapeModel {
     });
     this.likeness = WrapperPool.likenessOf(
       grid,
-      this.wrappers.map(({ spread, history }) => ({ spread, statistics: history.beginnings[0]!.statistics })),
+      this.wrappers.map(({ spread, current }) => ({ spread, statistics: current[0]!.statistics })),
     );
   }
 
-  /** For each wrapper, the most probable answer to when its landscape began. */
-  get mostProbable(): Beginning[] {
-    return this.wrappers.map(({ history }) => history.beginnings[0]!);
+  /** For each wrapper, since its most probable beginning. */
+  get mostProbable(): CurrentLandscape[] {
+    return this.wrappers.map(({ current }) => current[0]!);
   }
 
   /**
-   * What is believed of the cells, should each wrapper's landscape hold since this beginning.
+   * What is believed of the cells, should these be the landscapes of the wrappers.
    *
    * @param weights - How much each wrapper's score counts.
    */
-  believe(beginnings: readonly Beginning[], weights: readonly number[]): Belief {
-    const key = beginnings.map(({ from }) => from).join();
-    const pool = this.#pools.get(key) ?? this.#pool(beginnings);
-    this.#pools.set(key, pool);
-    return pool.believe(weights);
-  }
-
-  #pool(beginnings: readonly Beginning[]): WrapperPool {
+  believe(landscapes: readonly CurrentLandscape[], weights: readonly number[]): Belief {
     const evidence = this.wrappers.map(({ spread }, wrapper) => ({
       spread,
-      statistics: beginnings[wrapper]!.statistics,
+      statistics: landscapes[wrapper]!.statistics,
     }));
-    return new WrapperPool(this.grid, evidence, this.likeness);
+    return new WrapperPool(this.grid, evidence, this.likeness).believe(weights);
   }
 }
 
 /**
- * Spread and changes need each other: first with a guess that changes hardly touch, then with what the landscapes found that
- * way say.
+ * Changes are looked for in percentiles, where an answer that failed altogether is one low score and no earthquake, and whatever
+ * scale a scorer has. Spread and changes need each other: first with a guess that changes hardly touch, then with what the
+ * landscapes found that way say. What is learned of the landscapes themselves comes from the scores as they are.
  */
 function learn(
   grid: CellGrid,
   jobs: readonly ScoredJob[],
   options: ModelOptions,
-): { spread: Spread; history: History } {
-  const scores: CellScore[] = jobs.map((job) => ({ cell: grid.indexOf(job)!, score: job.score }));
+): Pick<WrapperModel, 'spread' | 'current'> {
   const expectedLength = options.expectedLandscapeScores;
-  const guess = noiseFromNeighbours(scores);
-  const { landscapes } = findChanges(grid, scores, guess, { expectedLength, blockLength: coarseBlock });
-  const spread = estimateSpread(grid, landscapes, guess);
-  return { spread, history: findChanges(grid, scores, spread, { expectedLength, blockLength: fineBlock }) };
+  const scores = jobs.map((job) => ({ cell: grid.indexOf(job)!, score: job.score }));
+  const ranks = percentiles(scores);
+  const guess = noiseFromNeighbours(ranks);
+  const rough = findChanges(grid, ranks, guess, { expectedLength, blockLength: coarseBlock });
+  const rankSpread = estimateSpread(grid, divided(grid, ranks, rough.division), guess);
+  const { beginnings, division } = findChanges(grid, ranks, rankSpread, { expectedLength, blockLength: fineBlock });
+  return {
+    spread: estimateSpread(grid, divided(grid, scores, division), noiseFromNeighbours(scores)),
+    current: beginnings
+      .filter(({ probability }, index) => index === 0 || probability >= leastProbability)
+      .map((beginning) => ({
+        ...beginning,
+        statistics: CellStatistics.of(grid.size, scores.slice(beginning.from)),
+      })),
+  };
+}
+
+/** Each score by its place among all, from 0 to 100; equal scores share the middle of their places. */
+function percentiles(scores: readonly CellScore[]): CellScore[] {
+  const sorted = Float64Array.from(scores, ({ score }) => score).sort();
+  const places = new Map<number, { first: number; count: number }>();
+  sorted.forEach((score, index) => {
+    const place = places.get(score) ?? { first: index, count: 0 };
+    place.count += 1;
+    places.set(score, place);
+  });
+  return scores.map(({ cell, score }) => {
+    const { first, count } = places.get(score)!;
+    return { cell, score: (100 * (first + count / 2)) / sorted.length };
+  });
+}
+
+function divided(grid: CellGrid, scores: readonly CellScore[], division: readonly number[]): CellStatistics[] {
+  return division.map((from, index) => CellStatistics.of(grid.size, scores.slice(from, division[index + 1])));
 }
 
 function chosenWrappers(jobs: readonly ScoredJob[], kept: string | undefined): string[] {

@@ -1,12 +1,11 @@
 import type { SeededRandom } from '../../seeded-random.js';
 import type { Belief } from './belief.js';
 import { CellGrid } from './cell-grid.js';
-import type { Beginning } from './change-points.js';
 import { overdueCells } from './coverage.js';
 import { weightedIndex } from './distributions.js';
 import { averagesOf, TopicDealer, type DrawInput, type DrawReason, type Drawn } from './draw.js';
 import { tableOf, type CellRow } from './cell-table.js';
-import { LandscapeModel, type ModelOptions } from './landscape-model.js';
+import { LandscapeModel, type CurrentLandscape, type ModelOptions } from './landscape-model.js';
 import { inOrderOfScoring } from './scored-job.js';
 import { uniform } from './uniform.js';
 
@@ -19,9 +18,6 @@ export interface ThompsonOptions extends ModelOptions {
   /** Learn for this wrapper alone; default: for all, each by its share of the latest scores. */
   readonly wrapper?: string;
 }
-
-/** An answer to when each wrapper's landscape began counts from this probability on. */
-const leastProbability = 0.02;
 
 /**
  * Thompson sampling: each prompt goes to the best cell of one landscape that may well be the true one, given all scores. So a
@@ -85,16 +81,11 @@ class CellSampler {
   }
 
   draw(): { cell: number; reason: DrawReason } {
-    const beginnings = this.#model.wrappers.map(({ history }) => {
-      const likely = history.beginnings.filter(({ probability }) => probability >= leastProbability);
-      return likely[
-        weightedIndex(
-          this.#random,
-          likely.map(({ probability }) => probability),
-        )
-      ]!;
+    const landscapes = this.#model.wrappers.map(({ current }) => {
+      const probabilities = current.map(({ probability }) => probability);
+      return current[weightedIndex(this.#random, probabilities)]!;
     });
-    const belief = this.#belief(beginnings);
+    const belief = this.#belief(landscapes);
     const sample = belief.sample(this.#random);
     const cell = sample.indexOf(Math.max(...sample));
     return { cell, reason: { kind: 'sampled', text: whySampled(this.#rows[cell]!, this.#rows) } };
@@ -106,11 +97,11 @@ class CellSampler {
     return [...means.keys()].sort((a, b) => means[b]! - means[a]!);
   }
 
-  #belief(beginnings: readonly Beginning[]): Belief {
-    const key = beginnings.map(({ from }) => from).join();
+  #belief(landscapes: readonly CurrentLandscape[]): Belief {
+    const key = landscapes.map(({ from }) => from).join();
     const known = this.#beliefs.get(key);
     if (known !== undefined) return known;
-    const belief = this.#model.believe(beginnings, this.#weights);
+    const belief = this.#model.believe(landscapes, this.#weights);
     for (const cell of this.#expected) belief.expectScore(cell);
     this.#beliefs.set(key, belief);
     return belief;

@@ -1,0 +1,168 @@
+import pMap from 'p-map';
+
+import { TowerError } from '../../errors.js';
+import type { ServiceOptions } from '../../service-options.js';
+import type { LearnedFrom, PlannedPrompt } from '../learning/draw.js';
+import { ChatEndpoint } from './chat-endpoint.js';
+import { hopelessFailures, nothingMade } from './generation-errors.js';
+import { generatePrompt } from './generate-prompt.js';
+import type { GenerationOptions } from './options.js';
+import type { CallRecord, FailedPrompt, MadePrompt } from './prompt-result.js';
+import { NearDuplicates } from './similarity.js';
+
+export interface GenerationRequest {
+  /** All prompts of the run, as they were drawn. */
+  readonly plan: readonly PlannedPrompt[];
+  readonly learnedFrom: LearnedFrom | null;
+  /** Numbers of the plan that an earlier attempt has made and kept. */
+  readonly done: ReadonlySet<number>;
+  /** Prompts that new ones must differ from: those of an earlier attempt, those that wait, the latest ones. */
+  readonly recent: readonly { readonly name: string; readonly text: string }[];
+  readonly apiKey: string | undefined;
+  readonly options: GenerationOptions;
+  /**
+   * Keeps a prompt that was made; it counts only when this has returned. Called for several at the same time. What it throws
+   * ends the run: without a place to keep them, no further prompt is paid for.
+   */
+  readonly onPrompt: (prompt: MadePrompt) => Promise<void>;
+  /** Logs a call; awaited. */
+  readonly onCall?: (call: CallRecord) => Promise<void>;
+  /** For tests that do not want to wait. */
+  readonly pauseFactor?: number;
+}
+
+export interface GenerationProgress {
+  readonly made: number;
+  readonly failed: number;
+  readonly total: number;
+}
+
+export interface GenerationSummary {
+  /** Numbers of the plan that were made in this call, ascending. */
+  readonly made: readonly number[];
+  readonly failed: readonly FailedPrompt[];
+  /** Why the rest of the plan was not tried; `null` when all of it was. */
+  readonly stopped: string | null;
+  /** Everything that was paid, in USD. */
+  readonly paid: number;
+  /** The endpoint says that it is simulated. */
+  readonly simulated: boolean;
+}
+
+/** So many failures of the endpoint in a row, and it is taken to be down. */
+const mostFailuresInARow = 5;
+
+/**
+ * Makes the prompts of a plan, several at a time; each is kept at once, so that a crash loses none that was paid for. Nothing
+ * made at all is an error; otherwise what failed is part of the result.
+ *
+ * @throws TowerError of the endpoint when not one prompt was made (see generation-errors.ts); what `onPrompt` throws.
+ */
+export async function generatePrompts(
+  request: GenerationRequest,
+  { signal, log, onProgress }: ServiceOptions<GenerationProgress>,
+): Promise<GenerationSummary> {
+  const { plan, done, options } = request;
+  const run = new GenerationRun(options);
+  const known = new NearDuplicates(options.similarityLimit);
+  for (const { name, text } of request.recent) known.add(name, text);
+  const tools = {
+    ...{ options, known, pauseFactor: request.pauseFactor },
+    endpoint: new ChatEndpoint(options, request.apiKey),
+    context: { learnedFrom: request.learnedFrom, feedbackStrength: options.feedbackStrength },
+    onPrompt: request.onPrompt,
+    onCall: request.onCall ?? (() => Promise.resolve()),
+  };
+  const ended = AbortSignal.any([signal, run.broken]);
+  const report = () =>
+    onProgress?.({ made: done.size + run.made.length, failed: run.failed.length, total: plan.length });
+
+  const makeOne = async ([index, planned]: readonly [number, PlannedPrompt]): Promise<void> => {
+    if (run.stopped !== null || ended.aborted) return;
+    try {
+      const result = await generatePrompt({ index, planned }, tools, ended);
+      run.count(result);
+      if ('failure' in result) log.warn({ prompt: index + 1, error: result.error }, 'a prompt could not be made');
+    } catch (error) {
+      // The others end at their next step; all are awaited, so that nothing goes on after this function.
+      run.break(error);
+    }
+    report();
+  };
+  report();
+  await pMap(
+    [...plan.entries()].filter(([index]) => !done.has(index)),
+    makeOne,
+    { concurrency: options.parallelism },
+  );
+  signal.throwIfAborted();
+  run.broken.throwIfAborted();
+  if (done.size + run.made.length === 0 && run.failed.length > 0) throw nothingMade(run.failed);
+  return run.summary();
+}
+
+/** What has happened so far, and whether it makes sense to go on. */
+class GenerationRun {
+  readonly made: number[] = [];
+  readonly failed: FailedPrompt[] = [];
+  stopped: string | null = null;
+  readonly #options: GenerationOptions;
+  readonly #broken = new AbortController();
+  #inARow = 0;
+  #paid = 0;
+  #simulated = false;
+
+  constructor(options: GenerationOptions) {
+    this.#options = options;
+  }
+
+  /** Aborted with what went wrong outside of the endpoint. */
+  get broken(): AbortSignal {
+    return this.#broken.signal;
+  }
+
+  break(error: unknown): void {
+    this.#broken.abort(error);
+  }
+
+  count(result: MadePrompt | FailedPrompt): void {
+    this.#paid += result.paid;
+    if ('text' in result) {
+      this.made.push(result.index);
+      this.#simulated ||= result.simulated;
+      this.#inARow = 0;
+    } else {
+      this.failed.push(result);
+      this.#judge(result);
+    }
+    const { costLimit } = this.#options;
+    if (costLimit !== undefined && this.#paid >= costLimit) {
+      this.stopped ??= `${this.#paid.toFixed(4)} USD were paid, the limit is ${costLimit}`;
+    }
+  }
+
+  summary(): GenerationSummary {
+    return {
+      made: [...this.made].sort((a, b) => a - b),
+      failed: [...this.failed].sort((a, b) => a.index - b.index),
+      ...{ stopped: this.stopped, paid: this.#paid, simulated: this.#simulated },
+    };
+  }
+
+  /** What a model says of one subject tells nothing about the next; what the endpoint does, does. */
+  #judge({ failure, error }: FailedPrompt): void {
+    if (hopelessFailures.has(failure)) this.stopped ??= error;
+    const isOfEndpoint = failure === 'connection' || failure === 'rate-limit' || failure === 'server';
+    this.#inARow = isOfEndpoint ? this.#inARow + 1 : 0;
+    if (this.#inARow >= mostFailuresInARow)
+      this.stopped ??= `${this.#inARow} prompts in a row failed, the last with ${error}`;
+  }
+}
+
+/** Makes sure that a generation can be tried at all. @throws TowerError `LLM_KEY_MISSING` */
+export function requireApiKey(options: Pick<GenerationOptions, 'baseUrl'>, apiKey: string | undefined): void {
+  if (apiKey !== undefined || options.baseUrl !== undefined) return;
+  throw new TowerError('LLM_KEY_MISSING', 'the key of the endpoint that writes prompts is not set', {
+    next: 'Set OPENAI_API_KEY, or the base URL of an endpoint of your own.',
+  });
+}

@@ -1,0 +1,38 @@
+import { TowerError, type TowerErrorOptions } from '../../errors.js';
+import type { FailedPrompt, PromptFailure } from './prompt-result.js';
+
+/** After these no other prompt of the run has a chance. */
+export const hopelessFailures: ReadonlySet<PromptFailure> = new Set(['key', 'model', 'quota']);
+
+interface Kind extends Pick<TowerErrorOptions, 'next' | 'retryable' | 'retryAfterMs'> {
+  readonly code: string;
+}
+
+const later = { retryable: true, next: 'The run is tried again; check the endpoint if this goes on.' };
+const kinds: Readonly<Record<PromptFailure, Kind>> = {
+  key: { code: 'LLM_KEY_REJECTED', next: 'Put a valid key for the endpoint into place.' },
+  model: { code: 'LLM_MODEL_UNKNOWN', next: 'Check the base URL, which ends with /v1, and the name of the model.' },
+  quota: { code: 'LLM_QUOTA_EXHAUSTED', next: 'Raise the quota of the account, or take another endpoint.' },
+  'rate-limit': { code: 'LLM_RATE_LIMITED', ...later, retryAfterMs: 60_000 },
+  connection: { code: 'LLM_UNREACHABLE', ...later },
+  server: { code: 'LLM_FAILED', ...later },
+  other: { code: 'LLM_ANSWER_INVALID', next: 'Check that the endpoint speaks the OpenAI chat protocol.' },
+  refused: { code: 'PROMPTS_REFUSED', next: 'Take other topics, or another model.' },
+  similar: { code: 'PROMPTS_SIMILAR', next: 'Take more topics, a higher temperature, or a higher similarity limit.' },
+  empty: { code: 'LLM_ANSWER_INVALID', next: 'Check the parameters: a limit of tokens may be too low for this model.' },
+  input: { code: 'TOPIC_EMPTY', next: 'Remove the empty topic from the configuration.' },
+};
+
+/** Not one prompt was made: the most telling failure as an error, with how many failed how. */
+export function nothingMade(failed: readonly FailedPrompt[]): TowerError {
+  const counts: Partial<Record<PromptFailure, number>> = {};
+  for (const { failure } of failed) counts[failure] = (counts[failure] ?? 0) + 1;
+  const order = Object.keys(kinds) as PromptFailure[];
+  const worst = order.find((failure) => counts[failure] !== undefined) ?? 'other';
+  const { error } = failed.find(({ failure }) => failure === worst)!;
+  const { code, ...rest } = kinds[worst];
+  return new TowerError(code, `none of ${failed.length} prompts could be made: ${error}`, {
+    ...rest,
+    details: { counts },
+  });
+}
