@@ -166,7 +166,7 @@ test('VRAM that nobody frees is an error that says who holds it', async () => {
 });
 
 test('a tenant that never ends its job is given up after the limit; an abort ends the wait at once', async () => {
-  const url = await serve(() => ({ queue_running: [[1]], queue_pending: [] }));
+  const url = await serve(() => ({ queue_running: [[1, 'id', {}, {}, []]], queue_pending: [] }));
   const tenants = [comfyuiTenant(url, { pollMs: 5 })];
   await expect(makeRoom(request({ tenants, limitMs: 60 }), options())).rejects.toMatchObject({ code: 'TENANT_BUSY' });
   const reason = new Error('worker shutdown');
