@@ -1,13 +1,70 @@
+import { execa, type Result } from 'execa';
+
+import { TowerError } from '../errors.js';
 import type { ServiceOptions } from '../service-options.js';
 import type { EpochCandidate, EpochScores } from './choose-epoch.js';
 
+export interface Scorer {
+  /** Program and arguments. */
+  readonly command: readonly string[];
+  /** For the samples of one epoch. */
+  readonly timeoutMinutes: number;
+}
+
+const minute = 60_000;
+const lastWords = 2_000;
+
 /**
- * Has a configured command score the samples of each epoch: `argv… sample1 sample2 …` prints one number per sample.
+ * Has a configured command score the samples of each epoch: `command… sample1 sample2 …` prints one number per sample. Epochs
+ * without samples are left out.
  *
  * @throws TowerError `SCORER_FAILED` (not retryable) with its last words.
  */
-export declare function scoreEpochs(
-  epochs: readonly EpochCandidate[],
-  scorer: { readonly command: readonly string[]; readonly timeoutMinutes: number },
-  options: ServiceOptions<{ readonly done: number; readonly total: number }>,
-): Promise<EpochScores[]>;
+export async function scoreEpochs(
+  epochs: readonly Pick<EpochCandidate, 'epoch' | 'samples'>[],
+  scorer: Scorer,
+  { signal, onProgress, log }: ServiceOptions<{ readonly done: number; readonly total: number }>,
+): Promise<EpochScores[]> {
+  const sampled = epochs.filter(({ samples }) => samples.length > 0);
+  const scored: EpochScores[] = [];
+  for (const { epoch, samples } of sampled) {
+    const scores = await scoreSamples(scorer, samples, signal);
+    scored.push({ epoch, scores });
+    log.info({ epoch, scores }, 'samples scored');
+    onProgress?.({ done: scored.length, total: sampled.length });
+  }
+  return scored;
+}
+
+async function scoreSamples(scorer: Scorer, samples: readonly string[], signal: AbortSignal): Promise<number[]> {
+  const [program = '', ...fixed] = scorer.command;
+  const result = await execa(program, [...fixed, ...samples], {
+    cancelSignal: signal,
+    timeout: scorer.timeoutMinutes * minute,
+    stdin: 'ignore',
+    reject: false,
+    maxBuffer: 1_000_000,
+  });
+  signal.throwIfAborted();
+  if (result.failed) throw failed(scorer, endOf(result, scorer));
+  const scores = result.stdout.split(/\s+/).filter(Boolean).map(Number);
+  if (scores.length !== samples.length || !scores.every(Number.isFinite)) {
+    throw failed(
+      scorer,
+      `expected ${samples.length} numbers, one a sample, found ${JSON.stringify(result.stdout.slice(0, 200))}`,
+    );
+  }
+  return scores;
+}
+
+function endOf({ timedOut, exitCode, shortMessage, stderr }: Result, { timeoutMinutes }: Scorer): string {
+  const words = typeof stderr === 'string' && stderr !== '' ? `: ${stderr.slice(-lastWords)}` : '';
+  if (timedOut) return `no answer within ${timeoutMinutes} minutes${words}`;
+  return `${exitCode === undefined ? (shortMessage ?? 'it did not start') : `exit code ${exitCode}`}${words}`;
+}
+
+function failed({ command }: Scorer, reason: string): TowerError {
+  return new TowerError('SCORER_FAILED', `the scorer ${command.join(' ')} failed: ${reason}`, {
+    next: 'Correct choose.scorer, or take it out: the held-out loss then decides alone.',
+  });
+}

@@ -1,4 +1,20 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { z } from 'zod';
+
+import { TowerError } from '../errors.js';
+import { undefinedIfAbsent } from '../files/absent.js';
+import { writeJsonDurable } from '../files/durable-write.js';
+import { readJsonIfExists } from '../files/read-json.js';
+import { sha256Of, sha256OfFile } from '../files/sha256.js';
+import { readSafetensorsHeader } from '../training/safetensors.js';
+import { captionFileOf } from './caption-dataset.js';
 import type { CharacterRun } from './character-run.js';
+import { datasetImages, type DatasetImage } from './dataset-images.js';
+import { readJournal, type JournalState } from './journal.js';
+import { readPlan } from './plan.js';
+import { readDelivery } from './publish.js';
 
 /** Facts that only the caller knows. */
 export interface SidecarFacts {
@@ -9,5 +25,90 @@ export interface SidecarFacts {
   readonly simulated: boolean;
 }
 
-/** Writes the sidecar JSON beside the published LoRA: everything it was made from. @returns its path. */
-export declare function writeSidecar(run: CharacterRun, facts: SidecarFacts): Promise<string>;
+/** Of the LoRA's own metadata (contract kohya.md, section 7), what tells where it comes from. */
+const lineageKeys = [
+  'ss_base_model_version',
+  'ss_sd_model_name',
+  'ss_new_sd_model_hash',
+  'ss_sd_scripts_commit_hash',
+  'ss_training_comment',
+  'ss_epoch',
+  'ss_steps',
+  'ss_training_started_at',
+  'ss_training_finished_at',
+];
+const anyRecord = z.record(z.string(), z.unknown());
+
+/**
+ * Writes the sidecar JSON beside the published LoRA: everything it was made from. Writing it again gives the same text.
+ *
+ * @returns its path. @throws TowerError `NOTHING_DELIVERED`
+ */
+export async function writeSidecar(run: CharacterRun, facts: SidecarFacts): Promise<string> {
+  const { paths, job, dataset, reservation } = run;
+  const delivery = await readDelivery(paths.delivery);
+  if (delivery === undefined) {
+    throw new TowerError('NOTHING_DELIVERED', `${paths.directory} has published no LoRA`, {
+      next: 'Let the run go on first.',
+    });
+  }
+  const [plan, journal, choice, proof, training] = await Promise.all([
+    readPlan(paths.plan),
+    readJournal(paths.journal),
+    readJsonIfExists(paths.choice, anyRecord),
+    readJsonIfExists(paths.proof, anyRecord),
+    // The driver's record of what it ordered.
+    readJsonIfExists(join(paths.directory, 'kohya.json'), anyRecord),
+  ]);
+  const { metadata } = await readSafetensorsHeader(delivery.path);
+  await writeJsonDurable(delivery.sidecar, {
+    version: 1,
+    simulated: facts.simulated,
+    lora: {
+      name: delivery.loraName,
+      sha256: delivery.sha256,
+      bytes: delivery.bytes,
+      publishedAt: delivery.publishedAt,
+    },
+    character: { name: job.name, trigger: job.trigger, description: job.description, tags: job.tags },
+    run: reservation.run,
+    versions: { tower: facts.towerVersion, comfyui: facts.comfyui, trainer: facts.trainer },
+    baseModel: Object.fromEntries(lineageKeys.flatMap((key) => (key in metadata ? [[key, metadata[key]]] : []))),
+    job,
+    plan:
+      plan === undefined ? null : { seed: plan.seed, images: plan.images.length, negativePrompt: plan.negativePrompt },
+    dataset: { folder: dataset.folder, images: await imagesOf(run, journal) },
+    training: training ?? null,
+    choice: choice ?? null,
+    proof: proof ?? null,
+  });
+  return delivery.sidecar;
+}
+
+async function imagesOf(run: CharacterRun, journal: JournalState): Promise<object[]> {
+  const images: object[] = [];
+  for (const image of await datasetImages(run)) images.push(await imageOf(run, image, journal));
+  return images;
+}
+
+async function imageOf(
+  { dataset }: CharacterRun,
+  { file, index, attributes }: DatasetImage,
+  { accepted, captions }: JournalState,
+): Promise<object> {
+  const known = index === null ? undefined : accepted.get(index);
+  const caption = await readFile(join(dataset.images, captionFileOf(file)), 'utf8').catch(undefinedIfAbsent);
+  const captionSha256 = caption === undefined ? null : sha256Of(caption);
+  return {
+    file,
+    index,
+    sha256: known?.sha256 ?? (await sha256OfFile(join(dataset.images, file))),
+    seed: known?.seed ?? null,
+    promptId: known?.promptId ?? null,
+    attempt: known === undefined ? null : known.attempt + 1,
+    attributes: attributes ?? null,
+    caption: caption ?? null,
+    captionSha256,
+    captionEdited: captionSha256 !== null && captions.get(file)?.has(captionSha256) !== true,
+  };
+}
