@@ -7,9 +7,10 @@ import { z } from 'zod';
 import { describeError, TowerError } from '../../errors.js';
 import { defectsSchema, faultPlanSchema } from '../../sims/syntx/faults.js';
 import { drawLandscape, landscapeSchema } from '../../sims/syntx/landscape.js';
-import { startSyntxService, type SyntxService } from '../../sims/syntx/server.js';
+import { startSyntxService } from '../../sims/syntx/server.js';
 import type { CommandContext } from '../command-context.js';
 import { interruptible } from '../interruption.js';
+import { startAt } from './starting.js';
 
 export interface SimulatedSyntxOptions {
   readonly directory?: string;
@@ -18,7 +19,8 @@ export interface SimulatedSyntxOptions {
   readonly seed: string;
   readonly defects?: string;
   readonly faults?: string;
-  readonly latencyMs: number;
+  /** Milliseconds. */
+  readonly latency: number;
 }
 
 /**
@@ -31,12 +33,13 @@ export async function runSimulatedSyntx(
   { output, home }: CommandContext,
 ): Promise<void> {
   const directory = resolve(options.directory ?? join(home, 'sim', 'syntx'));
-  const service = await start({
-    ...{ directory, port: options.port, latencyMs: options.latencyMs },
-    landscape: (await read('--landscape', options.landscape, landscapeSchema)) ?? drawLandscape(options.seed),
-    defects: await read('--defects', options.defects, defectsSchema),
-    faults: await read('--faults', options.faults, faultPlanSchema),
-  });
+  const { port, latency: latencyMs } = options;
+  const landscape = (await read('--landscape', options.landscape, landscapeSchema)) ?? drawLandscape(options.seed);
+  const defects = await read('--defects', options.defects, defectsSchema);
+  const faults = await read('--faults', options.faults, faultPlanSchema);
+  const service = await startAt(port, () =>
+    startSyntxService({ directory, port, latencyMs, landscape, defects, faults }),
+  );
   try {
     const { address } = service;
     output.line({ simulated: true, address, directory }, readyText(address, directory));
@@ -56,18 +59,6 @@ function readyText(address: string, directory: string): string {
     `  Calls    ${join(directory, 'calls.jsonl')}`,
     `  Change what it does: PUT ${address}/simulated/landscape, /simulated/defects or /simulated/faults`,
   ].join('\n');
-}
-
-async function start(options: Parameters<typeof startSyntxService>[0]): Promise<SyntxService> {
-  try {
-    return await startSyntxService(options);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
-    throw new TowerError('PORT_TAKEN', `port ${options.port ?? 0} is taken`, {
-      cause: error,
-      next: 'Take another --port, or 0 for any free one.',
-    });
-  }
 }
 
 async function read<Schema extends z.ZodType>(

@@ -1,0 +1,216 @@
+import { mkdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { pino } from 'pino';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+
+import { landscapeSchema } from '../../src/sims/syntx/landscape.js';
+import { startSyntxService, type SyntxService } from '../../src/sims/syntx/server.js';
+import { SyntxLogs } from '../../src/syntx/logs/syntx-logs.js';
+import type { ClaimedJob } from '../../src/syntx/queue/claim.js';
+import type { SyntxQueue } from '../../src/syntx/queue/syntx-queue.js';
+import { calibrateJob, giveUpJob, type CalibrationRequest } from '../../src/syntx/wrapper/calibrate-job.js';
+import { WrapperClient } from '../../src/syntx/wrapper/wrapper-client.js';
+import { failure } from '../support/server-faults.js';
+import { baseName, owner, QueueWorld } from '../support/syntx-queue.js';
+
+const first = baseName(1);
+const prompt = 'Erkläre locker, was an Brettspielen reizt. Brettspiele';
+const consumer = { wrapper: 'sigma', workerId: 'cron_sigma', sessionId: '519c9a2e', run: 'consume-sigma/1' };
+const options = { signal: new AbortController().signal, log: pino({ level: 'silent' }) };
+const budget = { backoff: { retries: 2, firstMs: 10, longestMs: 20 }, lateMs: 1000, onceMs: 5 };
+
+let world: QueueWorld;
+let queue: SyntxQueue;
+let service: SyntxService;
+let logs: SyntxLogs;
+
+beforeEach(async () => {
+  world = new QueueWorld();
+  queue = world.open();
+  mkdirSync(world.path('cron'));
+  logs = new SyntxLogs({ cronDirectory: world.path('cron'), dataDirectory: world.path('data'), timeZone: 'UTC' });
+  service = await startSyntxService({ directory: world.path('service'), landscape: scoring(98) });
+});
+afterEach(async () => {
+  await service.close();
+  world.close();
+});
+
+function scoring(mean: number) {
+  return landscapeSchema.parse({ means: { '*': { casual: { harmlos: mean } } }, noise: 0, otherwise: mean });
+}
+
+async function claim(number = 1): Promise<ClaimedJob> {
+  const job = await queue.claim({ owner, claim: String(number) });
+  if (job === undefined) throw new Error('nothing waits');
+  return job;
+}
+
+function request(job: ClaimedJob, changes: Partial<CalibrationRequest> = {}): CalibrationRequest {
+  const client = new WrapperClient({ url: service.address });
+  return { queue, client, logs, consumer, job, threshold: 90, budget, ...changes };
+}
+
+function lines(...path: string[]): Record<string, unknown>[] {
+  const text = readFileSync(join(world.root, ...path), 'utf8');
+  return text
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
+}
+
+it('a good answer ends in processed, with its lines in the logs', async () => {
+  await world.put('incoming', first, { prompt });
+  const job = await claim();
+  expect(await calibrateJob(request(job), options)).toMatchObject({ stage: 'processed', score: 98, repeated: false });
+  const response = world.text('processed', `${first}_response.txt`);
+  expect(world.metadata('processed', first)['syntex_result']).toMatchObject({
+    ...{ wrapper: 'sigma', worker_id: 'cron_sigma', session_id: '519c9a2e', response_text: response },
+  });
+  expect(lines('data', 'syntex_calibrations.jsonl')).toEqual([
+    {
+      ...{ timestamp: expect.stringMatching(/Z$/) as string, system: 'SYNTX::TRUE_RAW', meta_prompt: prompt },
+      ...{ meta_prompt_length: [...prompt].length, full_prompt_length: [...prompt].length },
+      ...{ response, response_length: [...response].length, success: true, error: null },
+      ...{ duration_ms: expect.any(Number) as number, retry_count: 0 },
+      model_params: { max_new_tokens: 1024, temperature: 0.3, top_p: 0.85, do_sample: true },
+      quality_score: expect.objectContaining({ total_score: 98 }) as object,
+      parsed_fields: expect.objectContaining({
+        sigma_drift: expect.any(String) as string,
+        drift: null,
+        driftkorper: null,
+      }) as object,
+      tower_call: job.token,
+    },
+  ]);
+  expect(Object.keys(lines('data', 'syntex_calibrations.jsonl')[0]?.['parsed_fields'] as object)).toHaveLength(15);
+  expect(lines('data', 'syntex_progress.jsonl')).toMatchObject([
+    { session_id: '519c9a2e', quality_score: 98, field_completeness: 100, structure_adherence: 96 },
+  ]);
+  expect(readFileSync(world.path('cron', 'consumer_sigma_cron.log'), 'utf8')).toBe(
+    `Processing: ${first}.txt\n   ✅ Score: 98/100 → processed/\n`,
+  );
+
+  // The activity runs again: nothing is asked, moved or logged a second time.
+  expect(await calibrateJob(request(job), options)).toMatchObject({ stage: 'processed', score: 98, repeated: true });
+  expect(service.calls()).toHaveLength(1);
+  expect(lines('data', 'syntex_calibrations.jsonl')).toHaveLength(1);
+  expect(readFileSync(world.path('cron', 'consumer_sigma_cron.log'), 'utf8').match(/Processing/g)).toHaveLength(1);
+  expect(world.faults()).toEqual([]);
+});
+
+it('a low score ends in error as a score', async () => {
+  service.landscape = scoring(45);
+  await world.put('incoming', first, { prompt });
+  const settled = await calibrateJob(request(await claim()), options);
+  expect(settled).toMatchObject({ baseName: first, stage: 'error' });
+  expect(settled.reason).toBe(`score ${settled.score} < 90`);
+  expect(world.metadata('error', first)).not.toHaveProperty('retry_count');
+  expect(readFileSync(world.path('cron', 'consumer_sigma_cron.log'), 'utf8')).toContain(
+    `   ❌ Score: ${settled.score}/100 → error/`,
+  );
+});
+
+it.each([[''], [' \n\t ']])('an answer without text (%j) is unscored, with its reason', async (response) => {
+  service.faults = [{ times: 1, fault: { kind: 'text', response } }];
+  await world.put('incoming', first, { prompt });
+  expect(await calibrateJob(request(await claim()), options)).toMatchObject({
+    ...{ baseName: `${first}__retry1`, stage: 'error', score: null, reason: 'empty' },
+  });
+  expect(await queue.scoredJobs()).toEqual([]);
+  expect(lines('data', 'syntex_calibrations.jsonl')).toMatchObject([{ success: true, quality_score: null, response }]);
+});
+
+describe('a stored answer', () => {
+  it('is scored, and the model is not asked again', async () => {
+    await world.put('incoming', first, { prompt });
+    const job = await claim();
+    const response = '1. DRIFT: eins.';
+    await queue.storeAnswer(job, prompt, { wrapper: 'sigma', response, durationMs: 1_800_000, attempts: 2 });
+    expect(await calibrateJob(request(job), options)).toMatchObject({ stage: 'error' });
+    expect(service.calls()).toEqual([]);
+    expect(lines('data', 'syntex_calibrations.jsonl')).toMatchObject([
+      { response, retry_count: 1, duration_ms: 1_800_000 },
+    ]);
+  });
+
+  it('of another wrapper is none', async () => {
+    await world.put('incoming', first, { prompt });
+    const job = await claim();
+    await queue.storeAnswer(job, prompt, { wrapper: 'human', response: 'x', durationMs: 1, attempts: 1 });
+    await calibrateJob(request(job), options);
+    expect(service.calls()).toHaveLength(1);
+  });
+});
+
+describe('a fault', () => {
+  it('is noted, and tried again as its class allows; then the job is given up, unscored', async () => {
+    service.faults = [
+      { times: 1, fault: { kind: 'status', status: 503, detail: 'busy' } },
+      { times: 2, fault: { kind: 'status', status: 504, detail: 'Gateway Time-out' } },
+    ];
+    await world.put('incoming', first, { prompt });
+    const job = await claim();
+    const faults = [];
+    for (let attempt = 1; attempt <= 3; attempt++) faults.push(await failure(calibrateJob(request(job), options)));
+    expect(faults).toMatchObject([
+      { code: 'WRAPPER_OVERLOADED', retryable: true, retryAfterMs: 10 },
+      { code: 'WRAPPER_TIMED_OUT', retryable: true, retryAfterMs: 1000 },
+      { code: 'WRAPPER_TIMED_OUT', retryable: false },
+    ]);
+    expect(await giveUpJob({ queue, job, consumer, logs }, options)).toMatchObject({
+      ...{ baseName: `${first}__retry1`, stage: 'error', score: null, reason: 'HTTPError: Server Error 504' },
+    });
+    expect(await giveUpJob({ queue, job, consumer, logs }, options)).toMatchObject({ repeated: true });
+    expect(world.metadata('error', `${first}__retry1`)).toMatchObject({
+      ...{
+        retry_count: 1,
+        last_error: { error: 'HTTPError: Server Error 504', wrapper: 'sigma', worker_id: 'cron_sigma' },
+      },
+      tower: { faults: [{ detail: 'busy' }, { detail: 'Gateway Time-out' }, { detail: 'Gateway Time-out' }] },
+    });
+    expect(world.metadata('error', `${first}__retry1`)).not.toHaveProperty('syntex_result');
+    expect(await queue.scoredJobs()).toEqual([]);
+    expect(lines('data', 'syntex_calibrations.jsonl')).toMatchObject([
+      { success: false, error: 'HTTPError: Server Error 503', response: null, retry_count: 0 },
+      { success: false, error: 'HTTPError: Server Error 504', retry_count: 1 },
+      { success: false, retry_count: 2 },
+    ]);
+    expect(readFileSync(world.path('cron', 'consumer_sigma_cron.log'), 'utf8')).toBe(
+      `Processing: ${first}.txt\n   ❌ HTTPError: Server Error 504 → error/\n`,
+    );
+    expect(world.faults()).toEqual([]);
+  });
+
+  it('that passes leaves a score', async () => {
+    service.faults = [{ times: 1, fault: { kind: 'reset' } }];
+    await world.put('incoming', first, { prompt });
+    const job = await claim();
+    expect(await failure(calibrateJob(request(job), options))).toMatchObject({ code: 'WRAPPER_UNREACHABLE' });
+    expect(await calibrateJob(request(job), options)).toMatchObject({ stage: 'processed', score: 98 });
+    expect(world.metadata('processed', first)).toMatchObject({ tower: { faults: [{ kind: 'WRAPPER_UNREACHABLE' }] } });
+  });
+
+  it('of the wrong wrapper never becomes a score', async () => {
+    await world.put('incoming', first, { prompt });
+    const job = await claim();
+    const mistyped = { ...consumer, wrapper: 'sgima' };
+    expect(await failure(calibrateJob(request(job, { consumer: mistyped }), options))).toMatchObject({
+      ...{ code: 'WRAPPER_MISMATCH', retryable: false },
+    });
+    expect(await giveUpJob({ queue, job, consumer: mistyped, logs }, options)).toMatchObject({
+      reason: expect.stringMatching(/^WrapperNotFoundError: asked for syntex_wrapper_sgima/) as string,
+    });
+  });
+
+  it('of a run whose job was taken back changes nothing', async () => {
+    await world.put('incoming', first, { prompt });
+    const job = await claim();
+    await queue.takeBack({ isOpen: () => Promise.resolve(false), foreignAfterMs: 60_000 });
+    expect(await failure(calibrateJob(request(job), options))).toMatchObject({ code: 'LEASE_LOST' });
+    expect(await failure(giveUpJob({ queue, job, consumer, logs }, options))).toMatchObject({ code: 'LEASE_LOST' });
+    expect(service.calls()).toEqual([]);
+    expect(world.names('incoming')).toHaveLength(2);
+  });
+});
