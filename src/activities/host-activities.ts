@@ -2,6 +2,7 @@ import { join } from 'node:path';
 
 import { Context } from '@temporalio/activity';
 
+import { applyCharacterRetention } from '../character/retention.js';
 import { TowerError } from '../errors.js';
 import { ingestBatches, type IngestProgress } from '../signz-mind/ingest/ingest-batches.js';
 import { markSettledBatches, type MarkProgress, type MarkResult } from '../signz-mind/delivery/mark-batches.js';
@@ -15,6 +16,7 @@ import { stopRun } from '../training/stop-run.js';
 import { changeLedger } from './change-ledger.js';
 import { deliverable, deliverPackage } from './deliver-package.js';
 import { evaluateCandidate } from './evaluate-candidate.js';
+import { kohyaDriver } from './character/kohya-driver.js';
 import { withHeartbeat } from './heartbeat.js';
 import * as inputs from './inputs.js';
 import type { HostActivities } from './interfaces.js';
@@ -118,7 +120,7 @@ export function createHostActivities(environment: WorkerEnvironment): HostActivi
     async pauseTrainer(input) {
       const { run, generation } = inputs.checked(inputs.runReferenceSchema, input);
       const context = Context.current();
-      const driver = await trainerDriver(environment, run);
+      const driver = await (isCharacterRun(run) ? kohyaDriver : trainerDriver)(environment, run);
       const request = { driver, run: { id: run, directory: join(paths.runs, run) }, generation, graceMs };
       const result = await withHeartbeat(context, periodMs, () =>
         pauseRun(request, { signal: context.cancellationSignal, log }),
@@ -152,7 +154,16 @@ export function createHostActivities(environment: WorkerEnvironment): HostActivi
           { log },
         ),
       );
-      return { removed: removed.length };
+      const ofCharacters = await applyCharacterRetention(
+        { runsDirectory: paths.runs, limits: config.retention, now: new Date() },
+        { log },
+      );
+      return { removed: removed.length + ofCharacters };
     },
   };
+}
+
+/** Ids of character runs begin so; those of the daily cycle are versions of adapters. */
+function isCharacterRun(run: string): boolean {
+  return run.startsWith('character_');
 }

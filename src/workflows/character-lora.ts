@@ -38,8 +38,8 @@ import { ReviewControl } from './review-control.js';
  * character-lora/elara/1 --input '{"job": {"name": "Elara", "description": "1girl, brown hair"}}'` (docs/workflows.md).
  */
 export interface CharacterLoraInput {
-  /** The job as the user wrote it; checked on the GPU host before anything is done. */
-  readonly job: unknown;
+  /** The job as the user wrote it; checked on the GPU host before anything is done. Only with `run` it may be left out. */
+  readonly job?: unknown;
   /** GPU host to run on; default: the job's, else the least busy one. */
   readonly host?: string | undefined;
   /** Id of an earlier run of this character that failed or was cancelled: it goes on from what it has. */
@@ -122,7 +122,7 @@ async function runCharacter(
   const placement = await tower.choosePlacement({ host: wantedHost ?? hostIn(job) });
   display.start(placement);
   const host = proxyActivities<CharacterHostActivities>(hostWorkPolicy(placement));
-  const checked = await host.checkCharacterJob({ job });
+  const checked = await host.checkCharacterJob({ job, run });
   refuseOtherId(checked.slug);
   display.checked(checked);
 

@@ -1,24 +1,35 @@
+import { join } from 'node:path';
+
+import { openRun } from '../../character/character-run.js';
 import { parseCharacterJob } from '../../character/job-file.js';
 import type { CharacterJob } from '../../character/job.js';
 import { slugOf } from '../../character/names.js';
 import type { WorkerEnvironment } from '../worker-environment.js';
 import { comfyuiClient, loraDirectory } from './comfyui.js';
-import type { CheckedCharacter } from './interfaces.js';
+import type { CheckedCharacter, JobReference } from './interfaces.js';
+import { kohyaOptions } from './kohya-driver.js';
 
 const minuteMs = 60_000;
 
 /**
  * Checks a job against its schema and against what this host is configured for, without touching anything.
  *
- * @throws TowerError `CHARACTER_JOB_INVALID` with every fault, `COMFYUI_NOT_CONFIGURED`; none is retryable.
+ * @throws TowerError `CHARACTER_JOB_INVALID` with every fault, `KOHYA_OPTIONS_INVALID`, `COMFYUI_NOT_CONFIGURED`,
+ * `SD_SCRIPTS_NOT_CONFIGURED`, `NOT_FOUND` (the run); none is retryable.
  */
-export function checkJob(
+export async function checkJob(
   environment: WorkerEnvironment,
-  input: unknown,
-): { job: CharacterJob; checked: CheckedCharacter } {
-  const job = parseCharacterJob(input);
+  { job: input, run }: JobReference,
+): Promise<{ job: CharacterJob; checked: CheckedCharacter }> {
+  const job =
+    input === undefined && run !== undefined
+      ? (await openRun(join(environment.paths.runs, run))).job
+      : parseCharacterJob(input);
   if (rendersImages(job)) comfyuiClient(environment);
-  if (job.stages.includes('train')) loraDirectory(environment);
+  if (job.stages.includes('train')) {
+    loraDirectory(environment);
+    kohyaOptions(environment, job);
+  }
   const { limits, priority, review, minImages, stages } = job;
   const timeout = (minutes: number | null) => (minutes === null ? null : minutes * minuteMs);
   const checked: CheckedCharacter = {

@@ -7,6 +7,7 @@ import { scoreEpochs } from '../../character/scorer.js';
 import { TowerError } from '../../errors.js';
 import { writeJsonDurable } from '../../files/durable-write.js';
 
+import { readEpochs } from '../../kohya/epochs.js';
 import { runDirectory } from '../../training/run-directory.js';
 import { readSettled, type Settled } from '../../training/settle.js';
 import { checked, runSchema } from '../inputs.js';
@@ -15,7 +16,6 @@ import { readChoice } from './choice.js';
 import { loraDirectory } from './comfyui.js';
 import { endInputSchema } from './inputs.js';
 import type { CharacterHostActivities, ChosenEpoch, PublishRecord } from './interfaces.js';
-import { readEpochs } from './kohya-driver.js';
 import { recordRun } from './record-run.js';
 import { readServerRecord } from './server-record.js';
 import { stageWork } from './stage-work.js';

@@ -43,7 +43,10 @@ export function createCharacterGpuActivities(environment: WorkerEnvironment): Ch
       const run = await openRun(directoryOf(reference.run));
       const vramGigabytes = config.character.trainVramGigabytes;
       const result = await withStageBudget(stageBudget(environment, run, 'train'), () =>
-        superviseRun(environment, reference, { driverOf: kohyaDriver, vramGigabytes }),
+        superviseRun(environment, reference, {
+          driverOf: (own, id) => kohyaDriver(own, id, reference.gpuIndex),
+          vramGigabytes,
+        }),
       );
       return trainingOutcome(result);
     },

@@ -2,10 +2,11 @@ import { join } from 'node:path';
 
 import { Context } from '@temporalio/activity';
 
-import { captionDataset } from '../../character/caption-dataset.js';
+import { captionDataset, requireEnoughImages } from '../../character/caption-dataset.js';
 import { openRun } from '../../character/character-run.js';
 import { readJournal } from '../../character/journal.js';
 import { applyReview } from '../../character/review.js';
+import { writeGenerationMetadata } from '../../character/seed-files.js';
 import { withHeartbeat } from '../heartbeat.js';
 import { checked, runSchema } from '../inputs.js';
 import type { WorkerEnvironment } from '../worker-environment.js';
@@ -42,7 +43,14 @@ export function createCharacterHostActivities(environment: WorkerEnvironment): C
       return { cleared };
     },
 
-    finishImages: countImages,
+    async finishImages(input) {
+      const stage = { run: checked(runSchema, input).run, stage: 'generate' } as const;
+      return stageWork<object, ImageCounts>(environment, stage, async (run) => {
+        await writeGenerationMetadata(run);
+        await requireEnoughImages(run);
+        return countImages(input);
+      });
+    },
 
     async captionCharacter(input) {
       const stage = { run: checked(runSchema, input).run, stage: 'tag' } as const;

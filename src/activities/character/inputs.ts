@@ -2,12 +2,9 @@ import { z } from 'zod';
 
 import { runReferenceSchema, runSchema } from '../inputs.js';
 
-export const jobInputSchema = z.object({ job: z.unknown() });
+export const jobReferenceSchema = z.object({ job: z.unknown(), run: runSchema.shape.run.optional() });
 
-export const prepareInputSchema = jobInputSchema.extend({
-  owner: z.string().min(1).max(200),
-  run: runSchema.shape.run.optional(),
-});
+export const prepareInputSchema = jobReferenceSchema.extend({ owner: z.string().min(1).max(200) });
 
 export const gpuReferenceSchema = runReferenceSchema.pick({ run: true, gpuIndex: true });
 

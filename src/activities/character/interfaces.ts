@@ -12,6 +12,12 @@ export type CharacterStage = 'generate' | 'tag' | 'train';
 /** How much a job presses; `docs/command-line.md` says which Temporal priority a stage gets from it. */
 export type CharacterPriority = 'urgent' | 'high' | 'normal' | 'low';
 
+/** A job as a user wrote it, or an earlier run whose job it is. */
+export interface JobReference {
+  readonly job?: unknown;
+  readonly run?: string | undefined;
+}
+
 /** A complete job that fits, as far as the workflow has to know it. */
 export interface CheckedCharacter {
   /** As the user wrote it; for people only. */
@@ -142,18 +148,18 @@ export interface CharacterTowerActivities {
 
 /** On the `gpu-<host>` queue. */
 export interface CharacterHostActivities {
-  /** Checks a job without touching anything. @throws TowerError with every fault at once. */
-  checkCharacterJob(input: { readonly job: unknown }): Promise<CheckedCharacter>;
+  /** Checks a job without touching anything. @throws TowerError `CHARACTER_JOB_INVALID` with every fault at once. */
+  checkCharacterJob(input: JobReference): Promise<CheckedCharacter>;
   /**
    * Checks the graph against ComfyUI, reserves the folders and writes job and plan. A repeat by the same owner finds what it
    * has made; with `run` an earlier run is taken over and goes on from what it has.
    */
-  prepareCharacter(input: {
-    readonly job: unknown;
-    /** Names this workflow for good, across retries and new executions. */
-    readonly owner: string;
-    readonly run?: string | undefined;
-  }): Promise<PreparedCharacter>;
+  prepareCharacter(
+    input: JobReference & {
+      /** Names this workflow for good, across retries and new executions. */
+      readonly owner: string;
+    },
+  ): Promise<PreparedCharacter>;
   countImages(input: CharacterReference): Promise<ImageCounts>;
   /** Ends what this run still has in ComfyUI's queue. A no-op when all is well. */
   clearPrompts(input: CharacterReference): Promise<{ readonly cleared: number }>;

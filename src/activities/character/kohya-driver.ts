@@ -1,11 +1,124 @@
-import type { EpochCandidate } from '../../character/choose-epoch.js';
+import { join } from 'node:path';
+
+import { openRun, type CharacterRun } from '../../character/character-run.js';
+import type { CharacterJob } from '../../character/job.js';
+import { joinTags } from '../../character/prompts.js';
+import { TowerError } from '../../errors.js';
+import { exists } from '../../files/exists.js';
+import { findDevice } from '../../gpu/devices.js';
+import { checkDataset } from '../../kohya/check-dataset.js';
+import { createKohyaDriver, createSimulatedKohyaDriver } from '../../kohya/driver.js';
+import { probeInstallation } from '../../kohya/installation.js';
+import { kohyaOptionsSchema, type KohyaOptions } from '../../kohya/options.js';
+import type { KohyaRun } from '../../kohya/order.js';
+import { choosePrecision } from '../../kohya/precision.js';
+import { kohyaRunFiles } from '../../kohya/run-files.js';
+import { kohyaSampleSchema, type KohyaSample } from '../../kohya/samples.js';
 import type { TrainerDriver } from '../../training/trainer-driver.js';
 import type { WorkerEnvironment } from '../worker-environment.js';
+import { checkpointPath } from './comfyui.js';
+import { proofPromptOf } from './proof-prompt.js';
 
-/** The driver of a character run's training, as its job and this host's configuration want it. */
-export declare function kohyaDriver(
-  environment: Pick<WorkerEnvironment, 'config' | 'paths' | 'log'>,
-  run: string,
-): Promise<TrainerDriver>;
+type Environment = Pick<WorkerEnvironment, 'config' | 'paths' | 'log'>;
 
-export declare function readEpochs(runDirectory: string): Promise<EpochCandidate[]>;
+/**
+ * The driver of a character run's training, as its job and this host's configuration want it. Without sd-scripts it is the
+ * stand-in's, where the job allows that.
+ *
+ * @param gpuIndex - The GPU that decides the precision; only for starting a trainer.
+ */
+export async function kohyaDriver(environment: Environment, id: string, gpuIndex = 0): Promise<TrainerDriver> {
+  const { config, paths } = environment;
+  const run = await openRun(join(paths.runs, id));
+  const order = await orderOf(environment, run);
+  const { sdScripts: folder } = config.character;
+  if (folder === undefined) {
+    return createSimulatedKohyaDriver({
+      ...order,
+      simulation: { secondsPerStep: config.train.simulatedSecondsPerStep },
+    });
+  }
+  const python = await pythonOf(folder, config.character.python);
+  const installation = await probeInstallation({ folder, python });
+  const precision = await choosePrecision(await findDevice(gpuIndex, config.gpu.nvidiaSmi), config.gpu.nvidiaSmi);
+  return createKohyaDriver({ ...order, installation, python, precision });
+}
+
+/**
+ * All options of a job's training: what it leaves open comes from its images and this host's folders.
+ *
+ * @throws TowerError `KOHYA_OPTIONS_INVALID`, `SD_SCRIPTS_NOT_CONFIGURED`, `COMFYUI_NOT_CONFIGURED`
+ */
+export function kohyaOptions(environment: Pick<Environment, 'config'>, job: CharacterJob): KohyaOptions {
+  const { sdScripts } = environment.config.character;
+  if (sdScripts === undefined && !job.allowSimulated) {
+    throw new TowerError(
+      'SD_SCRIPTS_NOT_CONFIGURED',
+      'character.sdScripts is not set, and the job allows no simulation',
+      {
+        next: "Set character.sdScripts to the folder of sd-scripts or kohya_ss, or the job's allowSimulated.",
+      },
+    );
+  }
+  const parsed = kohyaOptionsSchema.safeParse({
+    resolution: `${job.width},${job.height}`,
+    ...job.kohya,
+    pretrained_model_name_or_path: job.kohya['pretrained_model_name_or_path'] ?? baseModelOf(environment, job),
+  });
+  if (parsed.success) return parsed.data;
+  const faults = parsed.error.issues.map(({ path, message }) => `kohya.${path.join('.')}: ${message}`);
+  throw new TowerError('KOHYA_OPTIONS_INVALID', `the options of the training do not fit:\n${faults.join('\n')}`, {
+    next: 'docs/character-lora.md lists the options of the trainer.',
+  });
+}
+
+function baseModelOf(environment: Pick<Environment, 'config'>, { checkpoint }: CharacterJob): string {
+  const path = checkpointPath(environment, checkpoint);
+  if (path !== undefined) return path;
+  throw new TowerError('COMFYUI_NOT_CONFIGURED', `there is no folder in which the trainer would find ${checkpoint}`, {
+    next: 'Set comfyui.directory or comfyui.checkpointDirectory, or kohya.pretrained_model_name_or_path in the job.',
+  });
+}
+
+async function orderOf(environment: Environment, run: CharacterRun): Promise<KohyaRun> {
+  const { job, paths, dataset, reservation } = run;
+  const options = kohyaOptions(environment, job);
+  return {
+    runId: reservation.run,
+    runDirectory: paths.directory,
+    baseModel: job.baseModel,
+    options,
+    images: dataset.images,
+    oneSize: job.stages.includes('generate') || (await hasOneSize(run, options)),
+    samples: samplesOf(job),
+    outputName: job.output,
+    log: environment.log,
+  };
+}
+
+async function hasOneSize({ dataset, paths }: CharacterRun, options: KohyaOptions): Promise<boolean> {
+  const record = kohyaRunFiles(paths.directory).datasetCheck;
+  const { sizes } = await checkDataset({ folder: dataset.images, options, record });
+  return sizes.length === 1;
+}
+
+/** The proof's prompt, with other seeds from the second on. */
+function samplesOf(job: CharacterJob): KohyaSample[] {
+  const { choose, proof, width, height, steps, cfg, negative } = job;
+  return Array.from({ length: choose.samples }, (_, index) =>
+    kohyaSampleSchema.parse({
+      ...{ prompt: proof.prompt ?? proofPromptOf(job), negative: joinTags(negative), width, height, steps },
+      ...{ seed: proof.seed + index, scale: cfg },
+    }),
+  );
+}
+
+/** The configured one, else that of the environment which the installers of sd-scripts and kohya_ss make. */
+async function pythonOf(folder: string, configured: string | undefined): Promise<string> {
+  if (configured !== undefined) return configured;
+  for (const name of ['venv', '.venv']) {
+    const python = join(folder, name, 'bin', 'python');
+    if (await exists(python)) return python;
+  }
+  return 'python3';
+}

@@ -11,7 +11,7 @@ import { isWorkflowOpen } from '../reap-orphans.js';
 import type { WorkerEnvironment } from '../worker-environment.js';
 import { checkJob, rendersImages } from './check-job.js';
 import { comfyuiClient } from './comfyui.js';
-import { jobInputSchema, prepareInputSchema } from './inputs.js';
+import { jobReferenceSchema, prepareInputSchema } from './inputs.js';
 import type { CharacterHostActivities, PreparedCharacter } from './interfaces.js';
 import { checkJobGraph, countImageFiles, makeRun, refuseRunInUse } from './prepare-run.js';
 import { recordServer } from './server-record.js';
@@ -31,8 +31,8 @@ export function prepareCharacter(environment: WorkerEnvironment): Prepare {
     context: Context,
     onProgress: (progress: { readonly stage: string }) => void,
   ): Promise<PreparedCharacter> {
-    const { job: given, owner, run: earlier } = checked(prepareInputSchema, input);
-    const { job } = checkJob(environment, given);
+    const { owner, run: earlier, ...reference } = checked(prepareInputSchema, input);
+    const { job } = await checkJob(environment, { ...reference, run: earlier });
     const { workflowId = '', runId: workflowRunId = '' } = context.info.workflowExecution ?? {};
     const options = { signal: context.cancellationSignal, onProgress, log };
     const server = rendersImages(job)
@@ -56,10 +56,7 @@ export function prepareCharacter(environment: WorkerEnvironment): Prepare {
   }
 
   return {
-    checkCharacterJob: async (input) => {
-      const { job } = checked(jobInputSchema, input);
-      return Promise.resolve(checkJob(environment, job).checked);
-    },
+    checkCharacterJob: async (input) => (await checkJob(environment, checked(jobReferenceSchema, input))).checked,
     prepareCharacter: (input) => {
       const context = Context.current();
       const periodMs = config.worker.heartbeatSeconds * 1000;

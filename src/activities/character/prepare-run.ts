@@ -2,8 +2,8 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 
-import { createRun, openRun, type CharacterRun } from '../../character/character-run.js';
-import { readReservation, reserveRun } from '../../character/dataset.js';
+import { createRun, type CharacterRun } from '../../character/character-run.js';
+import { reserveRun } from '../../character/dataset.js';
 import type { CharacterJob } from '../../character/job.js';
 import { planImages } from '../../character/plan.js';
 import { checkGraph } from '../../comfyui/check-graph.js';
@@ -30,7 +30,8 @@ export interface RunRequest {
 
 /** Reserves the folders of a run and writes its job and plan; or takes an earlier run over. Repeatable. */
 export async function makeRun({ job, datasets, runs, owner, run }: RunRequest): Promise<CharacterRun> {
-  if (run !== undefined) return takeOver(join(runs, run), job);
+  // A job that is not the run's own is refused.
+  if (run !== undefined) return createRun(join(runs, run), job);
   const { runDirectory } = await reserveRun({ datasets, runs, job, owner });
   const made = await createRun(runDirectory, job);
   if (job.stages.includes('generate') && !(await exists(made.paths.plan))) {
@@ -49,18 +50,6 @@ export async function refuseRunInUse(
   throw new TowerError('RUN_IN_USE', `${run} belongs to ${owner.workflowId}, which is still running`, {
     next: `Cancel ${owner.workflowId} first, or let it end.`,
   });
-}
-
-/** @throws TowerError `NOT_FOUND`, `RUN_OF_OTHER_CHARACTER` */
-async function takeOver(directory: string, job: CharacterJob): Promise<CharacterRun> {
-  await readReservation(directory);
-  const earlier = await openRun(directory);
-  if (earlier.job.name !== job.name) {
-    throw new TowerError('RUN_OF_OTHER_CHARACTER', `${directory} is a run of ${earlier.job.name}, not of ${job.name}`, {
-      next: 'Name a run of this character; `tower character list` shows them.',
-    });
-  }
-  return earlier;
 }
 
 /** How many images a dataset that is there has. */

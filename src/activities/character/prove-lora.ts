@@ -5,7 +5,6 @@ import { z } from 'zod';
 
 import type { CharacterRun } from '../../character/character-run.js';
 import { compareProof } from '../../character/compare-proof.js';
-import type { CharacterJob } from '../../character/job.js';
 import { joinTags } from '../../character/prompts.js';
 import { readDelivery } from '../../character/publish.js';
 import type { ComfyuiClient } from '../../comfyui/client.js';
@@ -19,6 +18,7 @@ import { readJsonIfExists } from '../../files/read-json.js';
 import type { ServiceOptions } from '../../service-options.js';
 import { imageValues } from './image-values.js';
 import type { ProofRecord } from './interfaces.js';
+import { proofPromptOf } from './proof-prompt.js';
 import { recordServer } from './server-record.js';
 
 /** What a proof heartbeats. */
@@ -99,11 +99,6 @@ export async function proveLora(
   };
   await writeJsonDurable(paths.proof, proof);
   return { meanAbsolute, changedShare, withLora: proof.withLora, withoutLora: proof.withoutLora, simulated };
-}
-
-/** What every caption of the character has, so that the LoRA is called by what it was taught. */
-function proofPromptOf({ trigger, tags, description, promptQuality }: CharacterJob): string {
-  return joinTags([trigger, ...tags, description.split(',')[0], ...promptQuality]);
 }
 
 /** ComfyUI reads its folders anew when they change; a shared file system may show a file late. */

@@ -26,7 +26,12 @@ export function demoConfig({ home, simulate }: { readonly home: string; readonly
     },
     gpu: { devices: [0], lockDirectory: join(home, 'gpu'), stopGraceSeconds: 5 },
     worker: { heartbeatSeconds: 1 },
+    comfyui: { directory: comfyuiDirectory(home) },
   });
+}
+
+export function comfyuiDirectory(home: string): string {
+  return join(home, 'comfyui');
 }
 
 export function tinyModelDirectory(home: string): string {

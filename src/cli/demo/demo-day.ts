@@ -1,4 +1,4 @@
-import { Client, Connection } from '@temporalio/client';
+import type { Client } from '@temporalio/client';
 
 import { TowerError } from '../../errors.js';
 import { editorBatches } from '../../sims/signz-mind/editor-batches.js';
@@ -13,6 +13,7 @@ import { createProgressView, type ProgressView } from '../runs/progress-view.js'
 import { startTick } from '../runs/start-workflows.js';
 import { watchWorkflow } from '../runs/watch-workflow.js';
 import { takeSnapshot } from '../runs/workflow-snapshot.js';
+import type { TemporalSession } from '../temporal-client.js';
 
 export interface DemoDay {
   readonly cycle: DailyCycleResult;
@@ -21,42 +22,49 @@ export interface DemoDay {
   readonly survivor: { readonly pid: number; readonly atStep: number } | null;
 }
 
+interface DemoDayPlan {
+  readonly number: number;
+  readonly logicalTime: string;
+  readonly killWorker: boolean;
+}
+
 /** Share of the steps after which the worker is killed. */
 const killAfterShare = 1 / 3;
-const connectTimeout = '10s';
 
 /**
  * One day: the editors upload, a tick starts the cycle, and on the day of the kill the GPU worker dies in the middle.
  *
  * @throws TowerError `DEMO_FAILED` when the cycle or a delivery did not end as it should.
  */
-export async function runDemoDay(
-  machine: DemoMachine,
-  day: { readonly number: number; readonly logicalTime: string; readonly killWorker: boolean },
-): Promise<DemoDay> {
+export async function runDemoDay(machine: DemoMachine, day: DemoDayPlan): Promise<DemoDay> {
   const { output } = machine.context;
   await uploadDay(machine, day.number);
-  const connection = await Connection.connect({ address: machine.server.address, connectTimeout });
-  const client = new Client({ connection, namespace: machine.server.namespace });
   const view = await createProgressView(output);
   try {
-    const tick = await startTick(client, { scheduledTime: day.logicalTime });
-    const session = { client, connection };
-    const watching = watchWorkflow(session, { workflowId: tick.workflowId }, view, machine.signal);
-    const survivor = day.killWorker ? killWorker(machine, client, view) : Promise.resolve(null);
-    const [outcome, survived] = await Promise.all([watching, survivor]);
-    if (outcome.status !== 'completed') throw failed(`the cycle of day ${day.number} ended as ${outcome.status}`);
-    const result = outcome.result as DailyTickResult;
-    if (result.outcome === 'skipped') throw failed(`the tick of day ${day.number} was skipped: ${result.reason}`);
-    const deliveries: DeliverAdapterResult[] = [];
-    for (const workflowId of result.cycle.deliveries) {
-      deliveries.push((await client.workflow.getHandle(workflowId).result()) as DeliverAdapterResult);
-    }
-    return { cycle: result.cycle, deliveries, survivor: survived };
+    return await machine.withSession((session) => runDay(machine, day, { session, view }));
   } finally {
     view.close();
-    await connection.close();
   }
+}
+
+async function runDay(
+  machine: DemoMachine,
+  day: DemoDayPlan,
+  { session, view }: { readonly session: Pick<TemporalSession, 'client' | 'connection'>; readonly view: ProgressView },
+): Promise<DemoDay> {
+  const { client } = session;
+  const tick = await startTick(client, { scheduledTime: day.logicalTime });
+  const watching = watchWorkflow(session, { workflowId: tick.workflowId }, view, machine.signal);
+  const survivor = day.killWorker ? killWorker(machine, client, view) : Promise.resolve(null);
+  const [outcome, survived] = await Promise.all([watching, survivor]);
+  if (outcome.status !== 'completed') throw failed(`the cycle of day ${day.number} ended as ${outcome.status}`);
+  const result = outcome.result as DailyTickResult;
+  if (result.outcome === 'skipped') throw failed(`the tick of day ${day.number} was skipped: ${result.reason}`);
+  const deliveries: DeliverAdapterResult[] = [];
+  for (const workflowId of result.cycle.deliveries) {
+    deliveries.push((await client.workflow.getHandle(workflowId).result()) as DeliverAdapterResult);
+  }
+  return { cycle: result.cycle, deliveries, survivor: survived };
 }
 
 async function uploadDay({ context, signz, editorKey }: DemoMachine, number: number): Promise<void> {

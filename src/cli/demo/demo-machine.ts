@@ -1,10 +1,13 @@
 import { join } from 'node:path';
 
+import { Client, Connection } from '@temporalio/client';
+
 import { cacheDirectory } from '../../config/locations.js';
 import { serverApiKeyVariable } from '../../config/secrets.js';
 import { TowerError } from '../../errors.js';
 import type { Log } from '../../log/logger.js';
 import { makeTinyModel } from '../../qlora/tiny-model.js';
+import { startComfyuiServer, type ComfyuiServer } from '../../sims/comfyui/server.js';
 import { startSignzMindServer, type SignzMindServer } from '../../sims/signz-mind/server.js';
 import { newKey, roles } from '../../sims/signz-mind/users.js';
 import type { EmbeddedServer } from '../../temporal/embedded-server.js';
@@ -13,11 +16,17 @@ import { stopRun } from '../../training/stop-run.js';
 import { nextGeneration } from '../../training/stop-intent.js';
 import { runDirectory } from '../../training/run-directory.js';
 import type { CommandContext } from '../command-context.js';
-import { tinyModelDirectory } from './demo-config.js';
+import { comfyuiDirectory, tinyModelDirectory } from './demo-config.js';
 import { startServer } from '../up/embedded-server.js';
 import { livingTrainers } from '../status/living-trainers.js';
+import type { TemporalSession } from '../temporal-client.js';
 import { createStatusLine } from '../status/status-line.js';
 import { startControlWorker, startGpuWorker, type WorkerProcess } from '../up/tower-processes.js';
+
+/** How long the simulated ComfyUI takes for an image. */
+const renderMs = 900;
+
+const connectTimeout = '10s';
 
 /** A part that the demo asks for before it is started. */
 const notStarted = 'the demo machine is not started';
@@ -34,6 +43,7 @@ export class DemoMachine {
   readonly editorKey = newKey();
   readonly #towerKey = newKey();
   #signz: SignzMindServer | undefined;
+  #comfyui: ComfyuiServer | undefined;
   #server: EmbeddedServer | undefined;
   #control: WorkerProcess | undefined;
   #gpu: WorkerProcess | undefined;
@@ -72,6 +82,8 @@ export class DemoMachine {
       ],
     });
     output.say(`Reference Signz-Mind server (simulated) ${this.signz.address}`);
+    this.#comfyui = await startComfyuiServer({ directory: comfyuiDirectory(home), settings: { renderMs } });
+    output.say(`ComfyUI (simulated) ${this.#comfyui.address}`);
     this.#control = this.#watched(await startControlWorker(this.#workerOptions()));
     await this.startGpuWorker();
   }
@@ -89,6 +101,19 @@ export class DemoMachine {
     this.#gpu = this.#watched(await startGpuWorker(0, this.#workerOptions()));
   }
 
+  /** Runs work with a client of the demo's server. */
+  async withSession<Result>(
+    work: (session: Pick<TemporalSession, 'client' | 'connection'>) => Promise<Result>,
+  ): Promise<Result> {
+    const { address, namespace } = this.server;
+    const connection = await Connection.connect({ address, connectTimeout });
+    try {
+      return await work({ client: new Client({ connection, namespace }), connection });
+    } finally {
+      await connection.close();
+    }
+  }
+
   /** Ends everything that was started, trainers too. */
   async stop(): Promise<void> {
     const workers = [this.#gpu, this.#control];
@@ -103,6 +128,7 @@ export class DemoMachine {
         { log: this.log },
       );
     }
+    await this.#comfyui?.close();
     await this.#signz?.close();
     await this.#server?.stop();
   }
@@ -145,6 +171,7 @@ export class DemoMachine {
         ...process.env,
         [serverApiKeyVariable]: this.#towerKey,
         TOWER_SERVER_URL: this.signz.address,
+        TOWER_COMFYUI_URL: this.#comfyui?.address,
       },
     };
   }

@@ -4,18 +4,26 @@ import { checkLedger } from '../../signz-mind/ledger/check.js';
 import { Ledger } from '../../signz-mind/ledger/ledger.js';
 import { TowerError } from '../../errors.js';
 import type { DemoDay } from './demo-day.js';
+import type { CharacterLoraResult } from '../../workflows/character-lora.js';
+import { characterFaults, characterLines } from './demo-character.js';
 import type { DemoMachine } from './demo-machine.js';
 import { evaluationLines } from '../adapters/evaluation-text.js';
+
+/** All that ran. */
+export interface DemoRecord {
+  readonly days: readonly DemoDay[];
+  readonly character: CharacterLoraResult;
+}
 
 /**
  * What the demo has shown, after checking it against the ledger and the server's own record.
  *
  * @throws TowerError `DEMO_FAILED` when something that Tower promises was found untrue.
  */
-export function demoSummary(machine: DemoMachine, days: readonly DemoDay[]): { json: unknown; text: string } {
+export function demoSummary(machine: DemoMachine, { days, character }: DemoRecord): { json: unknown; text: string } {
   const { home, paths } = machine.context;
   const promoted = days.flatMap(({ cycle: { training } }) => (training?.promoted ? [training.version] : []));
-  check(machine, days, promoted);
+  check(machine, { days, character }, promoted);
   const survivor = days.find((day) => day.survivor !== null)?.survivor;
   const json = {
     simulated: days.some(({ cycle }) => cycle.simulated),
@@ -25,6 +33,7 @@ export function demoSummary(machine: DemoMachine, days: readonly DemoDay[]): { j
       marked: deliveries.reduce((sum, { marked }) => sum + marked.marked, 0),
     })),
     survivor: survivor ?? null,
+    character,
     adapters: promoted.map((version) => join(paths.packages, `${version}.zip`)),
     home,
     uiAddress: machine.server.uiAddress,
@@ -36,6 +45,7 @@ export function demoSummary(machine: DemoMachine, days: readonly DemoDay[]): { j
       ? 'Two daily cycles, with the SIMULATED trainer'
       : 'Two daily cycles, with a real 4-bit fine-tune on the CPU',
     ...lines,
+    ...characterLines(character),
     ...(survivor == null
       ? []
       : [`GPU worker killed at step ${survivor.atStep}; trainer ${survivor.pid} went on, no step lost`]),
@@ -66,8 +76,8 @@ function dayLines({ cycle, deliveries }: DemoDay, number: number): string[] {
   ];
 }
 
-function check(machine: DemoMachine, days: readonly DemoDay[], promoted: readonly string[]): void {
-  const faults: string[] = [];
+function check(machine: DemoMachine, { days, character }: DemoRecord, promoted: readonly string[]): void {
+  const faults = characterFaults(character);
   const expect = (holds: boolean, fault: string) => {
     if (!holds) faults.push(fault);
   };

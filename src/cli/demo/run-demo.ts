@@ -10,9 +10,10 @@ import { writeFileDurable } from '../../files/durable-write.js';
 import { createLog } from '../../log/create-log.js';
 import type { CommandContext, GlobalOptions } from '../command-context.js';
 import { demoConfig } from './demo-config.js';
-import { runDemoDay, type DemoDay } from './demo-day.js';
+import { DemoCharacter } from './demo-character.js';
+import { runDemoDay } from './demo-day.js';
 import { DemoMachine } from './demo-machine.js';
-import { demoSummary } from './demo-summary.js';
+import { demoSummary, type DemoRecord } from './demo-summary.js';
 import { exitCodes, type ExitCode } from '../exit-codes.js';
 import { createOutput } from '../output.js';
 
@@ -26,7 +27,7 @@ const days = ['2026-01-12T13:00:00.000Z', '2026-01-13T13:00:00.000Z'] as const;
 
 /**
  * The demo: a Tower of its own in a new folder, a reference Signz-Mind server, two days of batches, two daily cycles. The
- * GPU worker is killed in the middle of the first training.
+ * GPU worker is killed in the middle of the first training; the second training interrupts the rendering of a character.
  *
  * @returns 0 when everything that it promises was found true; throws otherwise. Nothing it started is left running.
  */
@@ -43,11 +44,7 @@ export async function runDemo(options: DemoOptions, global: GlobalOptions): Prom
   const machine = new DemoMachine(context, { log, signal: interrupted.signal, settings: global.set ?? [] });
   try {
     await machine.start(options.simulate ?? false);
-    const results: DemoDay[] = [];
-    for (const [index, logicalTime] of days.entries()) {
-      results.push(await runDemoDay(machine, { number: index + 1, logicalTime, killWorker: index === 0 }));
-    }
-    const summary = demoSummary(machine, results);
+    const summary = demoSummary(machine, await runAll(machine));
     output.result(summary.json, summary.text);
     if (options.keep) {
       output.say(`Still running; Web UI ${machine.server.uiAddress}. Ctrl-C ends it.`);
@@ -58,6 +55,17 @@ export async function runDemo(options: DemoOptions, global: GlobalOptions): Prom
     process.removeListener('SIGINT', interrupt).removeListener('SIGTERM', interrupt);
     await machine.stop();
   }
+}
+
+/** The first day with the killed worker; then a character run, which makes way for the training of the second day. */
+async function runAll(machine: DemoMachine): Promise<DemoRecord> {
+  const [first, second] = days;
+  const firstDay = await runDemoDay(machine, { number: 1, logicalTime: first, killWorker: true });
+  return machine.withSession(async (session) => {
+    const character = await DemoCharacter.start(machine, session.client);
+    const secondDay = await runDemoDay(machine, { number: 2, logicalTime: second, killWorker: false });
+    return { days: [firstDay, secondDay], character: await character.end(session) };
+  });
 }
 
 async function demoContext(

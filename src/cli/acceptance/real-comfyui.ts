@@ -1,0 +1,116 @@
+import { closeSync, mkdirSync, openSync } from 'node:fs';
+import { mkdir, symlink, writeFile } from 'node:fs/promises';
+import { basename, isAbsolute, join, resolve } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+
+import { createComfyuiClient, type ComfyuiClient } from '../../comfyui/client.js';
+import { TowerError } from '../../errors.js';
+import { exists } from '../../files/exists.js';
+import { listDevices } from '../../gpu/devices.js';
+import type { Log } from '../../log/logger.js';
+import { pickPort } from '../../temporal/free-ports.js';
+import { startGuardedProcess } from '../../temporal/guarded-process.js';
+import type { AcceptanceOptions } from './options.js';
+
+/** A ComfyUI to be proven with. */
+export interface RealComfyui {
+  readonly client: ComfyuiClient;
+  readonly address: string;
+  /** Folder with `models/loras` and `models/checkpoints`. */
+  readonly directory: string;
+  readonly close: () => Promise<void>;
+}
+
+interface Place {
+  readonly home: string;
+  readonly log: Log;
+  readonly signal: AbortSignal;
+}
+
+const readyLimitMs = 300_000;
+const modelFolders = ['checkpoints', 'loras', 'vae', 'clip', 'text_encoders', 'diffusion_models', 'unet'];
+
+/** The one at the address, or one that is started from the folder with model and output folders of its own. */
+export async function openComfyui(options: AcceptanceOptions, place: Place): Promise<RealComfyui> {
+  if (/^https?:\/\//.test(options.comfyui)) {
+    const { comfyui: address, comfyuiDirectory } = options;
+    if (comfyuiDirectory === undefined) {
+      throw new TowerError('USAGE', '--comfyui-directory is missing: LoRAs are delivered into its models/loras', {
+        next: 'Name the folder of that ComfyUI on this machine.',
+      });
+    }
+    const client = createComfyuiClient({ baseUrl: address, log: place.log });
+    return { client, address, directory: resolve(comfyuiDirectory), close: () => Promise.resolve() };
+  }
+  return startComfyui(options, place);
+}
+
+async function startComfyui(options: AcceptanceOptions, { home, log, signal }: Place): Promise<RealComfyui> {
+  const program = join(resolve(options.comfyui), 'main.py');
+  if (!(await exists(program))) {
+    throw new TowerError('NOT_FOUND', `${program} is not there`, {
+      next: '--comfyui is the address of a running ComfyUI, or the folder with its main.py.',
+    });
+  }
+  const directory = join(home, 'comfyui');
+  await prepareFolders(directory, options);
+  const port = await pickPort([]);
+  const output = openLog(join(home, 'logs'));
+  const onGpu = (await listDevices('nvidia-smi')).some(({ kind }) => kind === 'cuda');
+  const python = options.comfyuiPython ?? options.python ?? 'python3';
+  const process = await startGuardedProcess({
+    command: python,
+    args: [
+      ...[program, ...(onGpu ? [] : ['--cpu']), '--listen', '127.0.0.1', '--port', String(port)],
+      ...['--base-directory', directory, '--disable-all-custom-nodes', '--disable-api-nodes'],
+      ...['--front-end-root', join(directory, 'front-end')],
+    ],
+    outputDescriptor: output,
+  });
+  closeSync(output);
+  const address = `http://127.0.0.1:${port}`;
+  const client = createComfyuiClient({ baseUrl: address, log });
+  const close = async () => {
+    await process.stop();
+  };
+  let ended: string | undefined;
+  void process.exited.then((exit) => (ended = exit.signal ?? `exit code ${exit.code}`));
+  for (const deadline = performance.now() + readyLimitMs; ; await delay(1_000, undefined, { signal })) {
+    try {
+      await client.serverFacts({ signal });
+      return { client, address, directory, close };
+    } catch (error) {
+      if (ended === undefined && performance.now() < deadline) continue;
+      await close();
+      const why = ended === undefined ? 'did not answer' : `ended (${ended})`;
+      throw new TowerError('COMFYUI_NOT_STARTED', `ComfyUI ${why}`, {
+        next: `Look at ${join(home, 'logs', 'comfyui.log')}; --comfyui-python names its Python.`,
+        cause: error,
+      });
+    }
+  }
+}
+
+/** Folders of its own, so that nothing of the user's ComfyUI is touched; a checkpoint is linked into them. */
+async function prepareFolders(directory: string, { comfyui, checkpoint }: AcceptanceOptions): Promise<void> {
+  for (const folder of modelFolders) await mkdir(join(directory, 'models', folder), { recursive: true });
+  for (const folder of ['input', 'output', 'custom_nodes', 'front-end']) {
+    await mkdir(join(directory, folder), { recursive: true });
+  }
+  await writeFile(join(directory, 'front-end', 'index.html'), '<!doctype html><title>ComfyUI</title>\n');
+  if (checkpoint === undefined) {
+    throw new TowerError('USAGE', '--checkpoint is missing: the ComfyUI that is started here has none of its own', {
+      next: 'Name a checkpoint file, or one of models/checkpoints of that ComfyUI.',
+    });
+  }
+  const own = join(resolve(comfyui), 'models', 'checkpoints', checkpoint);
+  const file = isAbsolute(checkpoint) || !(await exists(own)) ? resolve(checkpoint) : own;
+  if (!(await exists(file))) throw new TowerError('NOT_FOUND', `${file} is not there`);
+  const link = join(directory, 'models', 'checkpoints', basename(file));
+  if (!(await exists(link))) await symlink(file, link);
+}
+
+function openLog(folder: string): number {
+  mkdirSync(folder, { recursive: true });
+  return openSync(join(folder, 'comfyui.log'), 'a');
+}

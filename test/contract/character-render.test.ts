@@ -1,0 +1,82 @@
+import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { pino } from 'pino';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+
+import { makeRun } from '../../src/activities/character/prepare-run.js';
+import { renderDataset, type RenderingProgress } from '../../src/activities/character/render-dataset.js';
+import { readServerRecord } from '../../src/activities/character/server-record.js';
+import type { CharacterRun } from '../../src/character/character-run.js';
+import { parseCharacterJob } from '../../src/character/job-file.js';
+import { readJournal } from '../../src/character/journal.js';
+import { createComfyuiClient, type ComfyuiClient } from '../../src/comfyui/client.js';
+import { startComfyuiServer, type ComfyuiServer } from '../../src/sims/comfyui/server.js';
+import { smallJob } from '../support/character-machine.js';
+
+const log = pino({ level: 'silent' });
+const stranger = new AbortController();
+let folder: string;
+let server: ComfyuiServer;
+let client: ComfyuiClient;
+let run: CharacterRun;
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'tower-'));
+  server = await startComfyuiServer({ directory: join(folder, 'comfyui'), settings: { renderMs: 5 } });
+  client = createComfyuiClient({ baseUrl: server.address, log });
+  const [datasets, runs] = [join(folder, 'datasets'), join(folder, 'runs')];
+  for (const made of [datasets, runs]) await mkdir(made);
+  run = await makeRun({ job: parseCharacterJob(smallJob), datasets, runs, owner: 'one', run: undefined });
+});
+afterEach(async () => {
+  await server.close();
+  await rm(folder, { recursive: true, force: true });
+});
+
+function render(
+  shouldStop: () => { readonly reason: string } | undefined = () => undefined,
+  seen: RenderingProgress[] = [],
+) {
+  const options = { signal: stranger.signal, log, onProgress: (progress: RenderingProgress) => seen.push(progress) };
+  return renderDataset({ run, client, awayMs: 20_000, shouldStop }, options);
+}
+
+const accepted = async () =>
+  [...(await readJournal(run.paths.journal)).accepted.keys()].sort((one, other) => one - other);
+const all = Array.from({ length: smallJob.count }, (_, index) => index + 1);
+
+it('renders what a run lacks, and nothing twice', async () => {
+  let left = 4;
+  const first = await render(() => (left-- > 0 ? undefined : { reason: 'somebody more urgent' }));
+  expect(first.stopped).toBe('somebody more urgent');
+  expect(first.accepted).toBeLessThan(smallJob.count);
+
+  const seen: RenderingProgress[] = [];
+  const second = await render(undefined, seen);
+  expect(second).toMatchObject({ planned: 12, accepted: 12, rejected: 0, stopped: null, simulated: true });
+  expect(await accepted()).toEqual(all);
+  expect(await readdir(run.dataset.images)).toHaveLength(12);
+  expect(seen.at(-1)).toMatchObject({ stage: 'rendering', accepted: 12, planned: 12 });
+  expect(server.statistics().renders).toHaveLength(12);
+  expect(await readServerRecord(run.paths.directory)).toMatchObject({ simulated: true });
+});
+
+it('refuses bad images and renders them again with another seed (W2, W3)', async () => {
+  server.addFaults([
+    { prompt: { after: 1 }, fault: { kind: 'output', output: 'blank' } },
+    { prompt: { after: 3 }, fault: { kind: 'output', output: 'wrong-size' } },
+    { prompt: { match: '_v1/7-0' }, times: 3, fault: { kind: 'error' } },
+  ]);
+  const turn = await render();
+  expect(turn).toMatchObject({ accepted: 12, rejected: 3, stopped: null });
+  const { rejected, accepted: kept } = await readJournal(run.paths.journal);
+  expect(rejected.map(({ code }) => code).sort()).toEqual(['blank', 'failed', 'wrong-size']);
+  for (const { index, seed } of rejected) expect(kept.get(index)?.seed).not.toBe(seed);
+});
+
+it('fails at once when ComfyUI can make none of the images', async () => {
+  server.addFaults([{ prompt: {}, times: 100, fault: { kind: 'error', message: 'the model is broken' } }]);
+  await expect(render()).rejects.toMatchObject({ code: 'RENDER_FAILED', retryable: false });
+});
