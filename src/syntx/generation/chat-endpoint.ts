@@ -86,10 +86,8 @@ export class ChatEndpoint {
   }
 
   #chatError(error: unknown): ChatError {
+    if (error instanceof APIConnectionError) return new ChatError('connection', this.#shown(rootCause(error).message));
     const message = this.#shown(error instanceof Error ? error.message : error);
-    if (error instanceof APIConnectionError) {
-      return new ChatError('connection', `${message} ${this.#shown(rootCause(error))}`.trim());
-    }
     if (error instanceof APIError) return ChatError.ofStatus(error.status as number | undefined, error.code, message);
     // A connection that is cut inside the body comes from fetch itself.
     return new ChatError(error instanceof TypeError ? 'connection' : 'other', message);
@@ -102,8 +100,8 @@ export class ChatEndpoint {
 }
 
 /** The innermost cause says what happened: `connect ECONNREFUSED 127.0.0.1:9`. */
-function rootCause(error: Error): string {
-  let cause: unknown = error;
-  while (cause instanceof Error && cause.cause !== undefined) cause = cause.cause;
-  return cause instanceof Error && cause !== error ? cause.message : '';
+function rootCause(error: Error): Error {
+  let cause = error;
+  while (cause.cause instanceof Error) cause = cause.cause;
+  return cause;
 }

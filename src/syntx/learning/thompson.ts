@@ -15,7 +15,7 @@ export interface ThompsonOptions extends ModelOptions {
   /** A cell is overdue when it was not among so many draws. */
   readonly overdueAfterDraws: number;
   readonly goodScore: number;
-  /** Learn for this wrapper alone; default: for all, each by its share of the latest scores. */
+  /** Learn for this wrapper alone, once it has scores; default: for all, each by its share of the latest scores. */
   readonly wrapper?: string;
 }
 
@@ -28,8 +28,9 @@ export function thompson(input: DrawInput, options: ThompsonOptions, random: See
   const jobs = inOrderOfScoring(input.jobs).filter((job) => grid.indexOf(job) !== undefined);
   if (jobs.length === 0) return uniform(input, random);
   const model = new LandscapeModel(grid, jobs, options);
-  const { rows } = tableOf(model, jobs, { ...options, ignored: 0 });
-  const sampler = new CellSampler(model, { rows, wrapper: options.wrapper }, random);
+  const wrapper = model.wrappers.find(({ name }) => name === options.wrapper)?.name;
+  const { rows } = tableOf(model, jobs, { ...options, wrapper, ignored: 0 });
+  const sampler = new CellSampler(model, { rows, wrapper }, random);
   for (const cell of input.pending) sampler.expectScore(grid.indexOf(cell));
 
   const topics = new TopicDealer(input.landscape, random);
@@ -109,8 +110,7 @@ class CellSampler {
 }
 
 /** Every wrapper counts by its share of the scores, in units of how far its own cells lie apart. */
-function objectiveWeights({ wrappers }: LandscapeModel, wanted: string | undefined): number[] {
-  const alone = wrappers.some(({ name }) => name === wanted) ? wanted : undefined;
+function objectiveWeights({ wrappers }: LandscapeModel, alone: string | undefined): number[] {
   return wrappers.map(({ name, share, spread }) => {
     const counts = alone === undefined ? share : name === alone ? 1 : 0;
     return counts / Math.hypot(spread.style, spread.category, spread.pair);
