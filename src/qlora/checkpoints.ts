@@ -1,14 +1,13 @@
-import { randomBytes } from 'node:crypto';
-import { mkdir, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { z } from 'zod';
 
 import { describeError } from '../errors.js';
 import { namesIn, undefinedIfAbsent } from '../files/absent.js';
-import { renameDurable } from '../files/durable-write.js';
 import { readJsonIfExists } from '../files/read-json.js';
 import type { Log } from '../log/logger.js';
+import { setAside } from '../training/set-aside.js';
 import type { Checkpoint } from '../training/trainer-driver.js';
 import { checkpointMarker } from './run-files.js';
 
@@ -23,7 +22,7 @@ const markerSchema = z.object({
  * to `brokenFolder` under a new name: it is never resumed from and never deleted.
  *
  * Only for a time at which no trainer of this run lives: a checkpoint that is being written has no marker yet. Several
- * processes may look at the same time (a pause, and the follower of the trainer that it ended); one of them moves.
+ * processes may look at the same time.
  */
 export async function findCompleteCheckpoints(
   outputFolder: string,
@@ -38,23 +37,9 @@ export async function findCompleteCheckpoints(
       complete.push({ path, step });
       continue;
     }
-    const broken = join(brokenFolder, `${name}-${randomBytes(4).toString('hex')}`);
-    await mkdir(brokenFolder, { recursive: true });
-    if (!(await moveIfThere(path, broken))) continue;
-    log.warn({ checkpoint: path, movedTo: broken, fault }, 'set a torn checkpoint aside');
+    await setAside(path, { brokenFolder, fault, log });
   }
   return complete.sort((a, b) => b.step - a.step);
-}
-
-/** @returns whether this call moved it; a folder that is gone was moved by another process. */
-async function moveIfThere(path: string, target: string): Promise<boolean> {
-  try {
-    await renameDurable(path, target);
-    return true;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
-    throw error;
-  }
 }
 
 async function checkpointFolders(outputFolder: string): Promise<{ name: string; step: number }[]> {

@@ -1,0 +1,80 @@
+import { mkdir } from 'node:fs/promises';
+
+import { TowerError } from '../errors.js';
+import { writeFileDurable, writeJsonDurable } from '../files/durable-write.js';
+import { checkDataset, type DatasetCheck } from './check-dataset.js';
+import { configFile, configValues, datasetFile, type ConfigFile } from './config-files.js';
+import { planHeldOut } from './held-out.js';
+import type { KohyaOrder } from './order.js';
+import { kohyaRunFiles, type KohyaPlan } from './run-files.js';
+import { samplePromptsFile } from './samples.js';
+
+/**
+ * Checks the data set and writes the trainer's input files, those of every rung at once, and the plan. The same input gives the same
+ * bytes.
+ *
+ * @throws TowerError `KOHYA_DATASET_INVALID`, `KOHYA_OPTION_UNSUPPORTED`.
+ */
+export async function prepareRun(order: KohyaOrder): Promise<void> {
+  const { run, trainer, rungs } = order;
+  const { options } = rungs[0];
+  const files = kohyaRunFiles(run.runDirectory);
+  const check = await checkDataset({ folder: run.images, options, record: files.datasetCheck });
+  if (options.reg_data_dir !== undefined) {
+    await checkDataset({ folder: options.reg_data_dir, options, record: files.regularisationCheck });
+  }
+  const { heldOut, share } = planHeldOut(check.images, {
+    share: options.validation_split,
+    seed: options.validation_seed,
+    validation: trainer.capabilities.validation,
+  });
+  const samplePrompts = run.samples.length === 0 ? undefined : files.samplePrompts;
+  if (samplePrompts !== undefined) {
+    await writeFileDurable(samplePrompts, samplePromptsFile(run.samples, run.baseModel));
+  }
+  for (const [number, rung] of rungs.entries()) {
+    const file: ConfigFile = {
+      outputDirectory: rung.output,
+      outputName: run.outputName,
+      tensorboard: files.tensorboard,
+      samplePrompts,
+      comment: [options.training_comment, order.comment].filter((text) => text !== undefined).join('; '),
+      heldOutShare: share,
+    };
+    assertSupported(Object.keys(configValues(rung.options, file)), order);
+    await writeFileDurable(files.config(number), configFile(rung.options, file));
+    await writeFileDurable(files.dataset(number), datasetFile(rung.options, run.images));
+    await mkdir(rung.output, { recursive: true });
+  }
+  await writeJsonDurable(files.plan, planOf(order, check, heldOut));
+}
+
+function planOf({ run, trainer, rungs }: KohyaOrder, check: DatasetCheck, heldOut: KohyaPlan['heldOut']): KohyaPlan {
+  const { version, commit } = trainer.capabilities;
+  return {
+    version: 1,
+    driver: trainer.name,
+    simulated: trainer.simulated,
+    baseModel: run.baseModel,
+    sdScripts: { version, commit },
+    outputName: run.outputName,
+    epochs: run.options.max_train_epochs,
+    images: check.images,
+    sizes: check.sizes,
+    heldOut,
+    samples: run.samples.length,
+    rungs: rungs.map(({ description, output }) => ({ description, output })),
+  };
+}
+
+/** A key that the installed scripts do not know would be without effect, and nobody would be told. */
+function assertSupported(keys: readonly string[], { trainer: { capabilities } }: KohyaOrder): void {
+  const { options, version } = capabilities;
+  const unknown = options === null ? [] : keys.filter((key) => !options.has(key));
+  if (unknown.length === 0) return;
+  throw new TowerError(
+    'KOHYA_OPTION_UNSUPPORTED',
+    `The installed sd-scripts${version === null ? '' : ` (${version})`} does not know ${unknown.join(', ')}`,
+    { next: 'Leave it out, or update sd-scripts.', details: { unknown } },
+  );
+}
