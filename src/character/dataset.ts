@@ -8,7 +8,6 @@ import { TowerError } from '../errors.js';
 import { namesIn, undefinedIfAbsent } from '../files/absent.js';
 import { syncDirectory, writeJsonDurable } from '../files/durable-write.js';
 import { readJsonIfExists } from '../files/read-json.js';
-import { sha256Of } from '../files/sha256.js';
 import type { CharacterJob } from './job.js';
 import { folderNameOf, slugOf } from './names.js';
 import { namingRefusal } from './refused.js';
@@ -60,10 +59,8 @@ export async function reserveRun(request: ReserveRequest): Promise<Reservation> 
     const existing = request.job.dataset;
     if (existing !== undefined) await requireDataset(existing);
     for (;;) {
-      // Read back also what was just made: of two attempts of one owner either may have written it.
-      const record = await findOwn(request);
-      if (record === undefined) await reserveNext(request);
-      else if (existing !== undefined || (await takeDataset(record, request))) {
+      const record = (await findOwn(request)) ?? (await reserveNext(request));
+      if (record !== undefined && (existing !== undefined || (await takeDataset(record, request)))) {
         return { ...reservationOf(record), runDirectory: join(request.runs, record.run) };
       }
     }
@@ -83,22 +80,29 @@ function reservationOf({ run, number, dataset }: ReservationRecord): Omit<Reserv
   return { run, number, dataset };
 }
 
+/** The lowest, so that all attempts of one owner agree. */
 async function findOwn({ runs, job, owner }: ReserveRequest): Promise<ReservationRecord | undefined> {
   const runPattern = runNamePattern(job.name);
+  let own: ReservationRecord | undefined;
   for (const name of (await namesIn(runs)).filter((candidate) => runPattern.test(candidate))) {
     const record = await readJsonIfExists(characterRunPaths(join(runs, name)).reservation, reservationSchema);
-    if (record?.owner === owner) return record;
+    if (record?.owner === owner && (own === undefined || record.number < own.number)) own = record;
   }
-  return undefined;
+  return own;
 }
 
-/** Another caller may take the number first; then nothing is reserved. */
-async function reserveNext({ runs, datasets, job, owner }: ReserveRequest): Promise<void> {
+/** @returns `undefined` when another caller took the number first. */
+async function reserveNext(request: ReserveRequest): Promise<ReservationRecord | undefined> {
+  const { runs, datasets, job, owner } = request;
   const number = await nextNumber({ runs, datasets, name: job.name });
   const run = `character_${slugOf(job.name)}_v${number}`;
   const dataset = job.dataset ?? job.outputDir ?? join(datasets, `${folderNameOf(job.name)}-v${number}`);
   const content: ReservationRecord = { run, number, owner, dataset, token: randomUUID() };
-  await placeFolder(join(runs, run), { owner, file: 'reservation.json', content });
+  if (!(await placeFolder(join(runs, run), 'reservation.json', content))) return undefined;
+  // Another attempt of this owner may have reserved at the same moment.
+  const own = await findOwn(request);
+  if (own?.run !== run) await rm(join(runs, run), { recursive: true, force: true });
+  return own;
 }
 
 /** The number after the highest of this slug, in whatever case the folders are written. */
@@ -123,7 +127,7 @@ async function takeDataset(record: ReservationRecord, { runs, job, owner }: Rese
   const isOwn = async () => (await readJsonIfExists(mark, markSchema))?.token === record.token;
   if (await isOwn()) return true;
   const content = { run: record.run, name: job.name, owner, token: record.token };
-  if ((await placeFolder(record.dataset, { owner, file: basename(mark), content })) || (await isOwn())) return true;
+  if ((await placeFolder(record.dataset, basename(mark), content)) || (await isOwn())) return true;
   await rm(join(runs, record.run), { recursive: true, force: true });
   if (job.outputDir === undefined) return false;
   throw new TowerError('DATASET_FOLDER_TAKEN', `${record.dataset} exists and is not empty`, {
@@ -137,12 +141,8 @@ async function takeDataset(record: ReservationRecord, { runs, job, owner }: Rese
  *
  * @returns `false` when there is a folder with something in it.
  */
-async function placeFolder(
-  target: string,
-  { owner, file, content }: { readonly owner: string; readonly file: string; readonly content: unknown },
-): Promise<boolean> {
-  // Of one caller, so that a repeat finds and uses up what a crash has left.
-  const draft = join(dirname(target), `.reserve-${sha256Of(`${owner}\n${target}`).slice(0, 16)}`);
+async function placeFolder(target: string, file: string, content: unknown): Promise<boolean> {
+  const draft = join(dirname(target), `.reserve-${randomUUID()}`);
   await mkdir(draft, { recursive: true });
   await writeJsonDurable(join(draft, file), content);
   try {
@@ -150,7 +150,7 @@ async function placeFolder(
   } catch (error) {
     await rm(draft, { recursive: true, force: true });
     const { code } = error as NodeJS.ErrnoException;
-    if (code === 'ENOTEMPTY' || code === 'EEXIST' || code === 'ENOTDIR' || code === 'ENOENT') return false;
+    if (code === 'ENOTEMPTY' || code === 'EEXIST' || code === 'ENOTDIR') return false;
     throw error;
   }
   await syncDirectory(dirname(target));

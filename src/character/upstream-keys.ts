@@ -1,3 +1,5 @@
+import { isDeepStrictEqual } from 'node:util';
+
 type Fields = Readonly<Record<string, unknown>>;
 
 /** Keys of the original's task payloads (contract lora-pipeline.md, section 2) and what they are called here. */
@@ -5,6 +7,7 @@ const renamed: Readonly<Record<string, string>> = {
   character_name: 'name',
   character_tags: 'tags',
   output_dir: 'outputDir',
+  image_dir: 'dataset',
   training_dir: 'dataset',
   output_name: 'output',
   base_model: 'kohya.pretrained_model_name_or_path',
@@ -14,6 +17,8 @@ const renamed: Readonly<Record<string, string>> = {
   learning_rate: 'kohya.learning_rate',
 };
 
+const referenceKeys = ['reference_image', 'referenceImage'];
+
 /**
  * Gives the keys of the original's task payloads their names in a job, so that both kinds may stand in one file.
  *
@@ -21,25 +26,21 @@ const renamed: Readonly<Record<string, string>> = {
  */
 export function renameUpstreamKeys(input: unknown): { fields: Fields; faults: string[] } {
   if (!isTable(input)) return { fields: {}, faults: ['expected a table of keys and values'] };
-  const fields: Record<string, unknown> = {};
-  const faults: string[] = [];
-  const set = (key: string, value: unknown, from: string) => {
-    const [section, name] = key.split('.');
-    if (section === undefined) return;
-    if (name === undefined) {
-      if (key !== from && key in input) faults.push(`${from} and ${key} mean the same; give one of them`);
-      fields[key] = value;
-      return;
+  const foreign = (key: string) => Object.hasOwn(renamed, key) || referenceKeys.includes(key);
+  let fields: Fields = Object.fromEntries(Object.entries(input).filter(([key]) => !foreign(key)));
+  const faults: string[] = referenceKeys.flatMap((key) => referenceFaults(key, input[key]));
+  for (const [key, path] of Object.entries(renamed)) {
+    if (!Object.hasOwn(input, key)) continue;
+    const value = key === 'image_dir' ? datasetOf(input[key]) : input[key];
+    if (value === undefined) faults.push('image_dir: expected the folder images of a data set');
+    const [section = '', name] = path.split('.');
+    const table = name === undefined ? fields : (fields[section] ?? {});
+    if (!isTable(table)) continue;
+    const at = name ?? section;
+    if (Object.hasOwn(table, at) && !isDeepStrictEqual(table[at], value)) {
+      faults.push(`${key} and ${path} mean the same; give one of them`);
     }
-    const table = fields[section] ?? input[section];
-    if (isTable(table) && name in table) faults.push(`${from} and ${key} mean the same; give one of them`);
-    fields[section] = { ...(isTable(table) ? table : {}), [name]: value };
-  };
-  for (const [key, value] of Object.entries(input)) {
-    if (key === 'reference_image' || key === 'referenceImage') faults.push(...referenceFaults(key, value));
-    else if (key === 'image_dir') set('dataset', datasetOf(value), key);
-    else if (!(key in fields) || !isTable(value)) set(renamed[key] ?? key, value, key);
-    else fields[key] = { ...value, ...(fields[key] as Fields) };
+    fields = name === undefined ? { ...fields, [at]: value } : { ...fields, [section]: { ...table, [at]: value } };
   }
   return { fields, faults };
 }
@@ -54,8 +55,9 @@ function referenceFaults(key: string, value: unknown): string[] {
 }
 
 /** The original names the images' folder where Tower names the data set's. */
-function datasetOf(imageDirectory: unknown): unknown {
-  return typeof imageDirectory === 'string' ? imageDirectory.replace(/\/images\/?$/, '') : imageDirectory;
+function datasetOf(imageDirectory: unknown): string | undefined {
+  const [, folder] = typeof imageDirectory === 'string' ? (/^(.+)\/images\/?$/.exec(imageDirectory) ?? []) : [];
+  return folder;
 }
 
 function isTable(value: unknown): value is Fields {
