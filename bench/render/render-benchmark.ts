@@ -5,7 +5,7 @@ import type { StatisticsReport } from '../../src/sims/comfyui/statistics.js';
 import { runSide } from '../run-side.js';
 import type { SideName } from '../sides.js';
 import { atMost, type Figure } from '../verdict.js';
-import { installClients } from './clients.js';
+import { clientVersions, installClients } from './clients.js';
 import { startComfyuiProcess, type SimProcess } from './sim-process.js';
 
 /** What is put beside Tower: whom, and how people read its name. */
@@ -43,6 +43,8 @@ export interface RenderVerdict {
   /** Images per side. */
   readonly size: number;
   readonly renderMs: number;
+  /** Packages beside it, by version. */
+  readonly clients: Readonly<Record<string, string>>;
   /** Tower first. */
   readonly sides: readonly RenderSideReport[];
   readonly figures: readonly Figure[];
@@ -68,7 +70,15 @@ export async function runRenderBenchmark(
     for (const side of ['tower-render', ...against] as const)
       sides.push(await runOne(sim, side, { directory, images }));
     const figures = judgeTower(sides[0], images);
-    return { benchmark: 'render', size: images, renderMs, sides, figures, ok: figures.every(({ ok }) => ok) };
+    return {
+      benchmark: 'render',
+      size: images,
+      renderMs,
+      clients: clientVersions(),
+      sides,
+      figures,
+      ok: figures.every(({ ok }) => ok),
+    };
   } finally {
     await sim.stop();
   }

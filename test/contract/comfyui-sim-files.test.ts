@@ -198,6 +198,8 @@ describe('files over HTTP', () => {
     expect([part.status, Buffer.from(part.data).toString()]).toEqual([206, 'PNG']);
     const rgb = await axios.get<ArrayBuffer>(`${url}&channel=rgb`, { responseType: 'arraybuffer' });
     expect(await commentsOf(Buffer.from(rgb.data))).toEqual({});
+    const alpha = await axios.get<ArrayBuffer>(`${url}&channel=a`, { responseType: 'arraybuffer' });
+    expect(new Set(await pixelsOf(Buffer.from(alpha.data)))).toEqual(new Set([255]));
     const preview = await axios.get<ArrayBuffer>(`${url}&preview=webp;50`, { responseType: 'arraybuffer' });
     expect((await sharp(Buffer.from(preview.data)).metadata()).format).toBe('webp');
   });

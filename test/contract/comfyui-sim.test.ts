@@ -101,7 +101,7 @@ describe('validation', () => {
   it('shows a short list of choices, and only the length of a long one', async () => {
     const long = await rejected(changed('5', { sampler_name: 'none' }));
     expect(long.node_errors['5']?.errors[0]).toMatchObject({
-      details: "sampler_name: 'none' not in (list of length 24)",
+      details: "sampler_name: 'none' not in (list of length 42)",
       extra_info: { input_config: null, received_value: 'none' },
     });
     const short = await rejected(changed('5', { scheduler: 'none' }));

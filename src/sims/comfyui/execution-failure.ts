@@ -27,18 +27,18 @@ export class ExecutionFailure extends Error {
   }
 
   /** Data of `execution_error` or `execution_interrupted` (contract comfyui 4). */
-  data(executed: readonly string[]): Record<string, unknown> {
+  data(executed: readonly string[], nodes: readonly string[]): Record<string, unknown> {
     const { node, type, inputs } = this.#failed;
     const about = { node_id: node, node_type: type, executed };
     if (!('exceptionType' in this.#reason)) return about;
-    const hint = this.outOfMemory ? '\nThe GPU has too little memory for this prompt. (simulated)' : '';
+    const hint = this.outOfMemory ? 'The GPU has too little memory for this prompt. (simulated)' : '';
     return {
       ...about,
-      exception_message: `${this.#reason.message}${hint}`,
+      exception_message: `${this.#reason.message}\n${hint}`,
       exception_type: this.#reason.exceptionType,
       traceback: ['  (simulated)\n'],
       current_inputs: inputs,
-      current_outputs: executed,
+      current_outputs: nodes,
     };
   }
 }

@@ -80,7 +80,8 @@ export class PromptExecutor {
     } catch (error) {
       if (!(error instanceof ExecutionFailure)) throw error;
       outcome = error.interrupted ? 'interrupted' : 'error';
-      run.message(outcome === 'interrupted' ? 'execution_interrupted' : 'execution_error', error.data(run.executed));
+      const event = outcome === 'interrupted' ? 'execution_interrupted' : 'execution_error';
+      run.message(event, error.data(run.executed, Object.keys(item.graph)));
       if (error.outOfMemory) this.#host.unloadModels();
     }
     this.lastNode = null;
@@ -132,7 +133,6 @@ export class PromptExecutor {
       return done;
     } catch (error) {
       if (error instanceof ServerDown) throw error;
-      run.progress.fail(node);
       const about = { node, type: declared.name, inputs: shownInputs(entry.inputs, values) };
       throw new ExecutionFailure(about, error instanceof InterruptedError ? error : asNodeError(error));
     }

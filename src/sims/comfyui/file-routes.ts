@@ -41,18 +41,24 @@ async function view({ url, server }: RouteContext): Promise<Answer> {
   const path = join(directory, basename(name));
   const found = await stat(path).catch(undefinedIfAbsent);
   if (found?.isFile() !== true) return { status: 404 };
+  const named = { 'content-disposition': `filename="${basename(path)}"` };
   const [preview, channel] = [query.get('preview'), query.get('channel') ?? 'rgba'];
-  if (preview !== null) return previewOf(path, preview);
-  if (channel === 'rgb') return converted('image/png', await sharp(path).removeAlpha().png().toBuffer());
-  if (channel === 'a')
-    return converted('image/png', await sharp(path).ensureAlpha().extractChannel(3).png().toBuffer());
+  if (preview !== null) return { ...(await previewOf(path, preview)), headers: named };
+  if (channel === 'rgb') {
+    return { ...converted('image/png', await sharp(path).removeAlpha().png().toBuffer()), headers: named };
+  }
+  if (channel === 'a') {
+    const withAlpha = await sharp(path).ensureAlpha().png().toBuffer();
+    const alpha = sharp(withAlpha).extractChannel('alpha').png();
+    return { ...converted('image/png', await alpha.toBuffer()), headers: named };
+  }
   const modified = found.mtime.toUTCString();
   return {
     status: 200,
     file: path,
     headers: {
       'content-type': types[extname(path).toLowerCase()] ?? 'application/octet-stream',
-      'content-disposition': `filename="${basename(path)}"`,
+      ...named,
       etag: `"${createHash('sha1').update(`${found.mtimeMs} ${found.size}`).digest('hex').slice(0, 16)}"`,
       'last-modified': modified,
       'accept-ranges': 'bytes',
@@ -78,7 +84,9 @@ async function upload({ request, server }: RouteContext): Promise<Answer> {
   try {
     const { fields, fileName } = await receive(request, received);
     const type = fields['type'] ?? 'input';
-    const root = rootOf(server, type) ?? server.inputDirectory;
+    const root = rootOf(server, type);
+    // An exception in the real server too, and so 500.
+    if (root === undefined) throw new Error(`unknown type ${type}`);
     const subfolder = normalize(fields['subfolder'] ?? '').replace(/^\.$/, '');
     const directory = join(root, subfolder);
     if (fileName === undefined || isOutside(root, join(directory, fileName))) return { status: 400 };

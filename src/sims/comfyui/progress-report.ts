@@ -1,10 +1,10 @@
 interface NodeState {
   value: number;
   max: number;
-  state: 'running' | 'finished' | 'error';
+  state: 'running' | 'finished';
 }
 
-/** `progress_state` (contract comfyui 6): all nodes of a prompt that have started, with each change of one. */
+/** `progress_state` (contract comfyui 6): all nodes of a prompt that have started, with each change of one; none is sent for a failure. */
 export class ProgressReport {
   readonly #promptId: string;
   readonly #send: (data: object) => void;
@@ -26,11 +26,6 @@ export class ProgressReport {
   finish(node: string): void {
     const max = this.#nodes.get(node)?.max ?? 1;
     this.#set(node, { value: max, max, state: 'finished' });
-  }
-
-  fail(node: string): void {
-    const { value, max } = this.#nodes.get(node) ?? { value: 0, max: 1 };
-    this.#set(node, { value, max, state: 'error' });
   }
 
   #set(changed: string, state: NodeState): void {

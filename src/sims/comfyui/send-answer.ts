@@ -82,7 +82,6 @@ async function sendFile({ request, response }: Exchange, answer: Answer & { read
 }
 
 function headersOf(answer: Answer): Record<string, string> {
-  const type =
-    answer.body?.type ?? (answer.json === undefined ? 'application/octet-stream' : 'application/json; charset=utf-8');
-  return { 'content-type': type, ...answer.headers };
+  const type = answer.body?.type ?? (answer.json === undefined ? undefined : 'application/json; charset=utf-8');
+  return { ...(type !== undefined && { 'content-type': type }), ...answer.headers };
 }

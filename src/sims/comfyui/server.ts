@@ -196,7 +196,9 @@ async function answerOf(
   context: { readonly request: IncomingMessage; readonly url: URL; readonly server: ServerState },
 ): Promise<Answer> {
   if (isForeignOrigin(context.request)) return { status: 403 };
-  if (typeof found === 'number') return text(found, found === 404 ? '404: Not Found' : '405: Method Not Allowed');
+  // The web page's catch-all answers an unknown address with nothing.
+  if (found === 404) return { status: 404 };
+  if (found === 405) return text(405, '405: Method Not Allowed');
   try {
     return await found.route.handle({ ...context, parameter: found.parameter });
   } catch {

@@ -264,9 +264,10 @@ function convert(value: unknown, kind: 'INT' | 'FLOAT' | 'STRING' | 'BOOLEAN'): 
 function exceptionFault(type: string, error: unknown, extra: Readonly<Record<string, unknown>>): NodeFault {
   const exceptionType = error instanceof PythonError ? error.type : 'RecursionError';
   const text = error instanceof Error ? error.message : String(error);
-  const message =
-    type === 'exception_during_validation' ? 'Exception when validating node' : 'Exception when validating inner node';
-  return fault(type, message, text, { ...extra, exception_type: exceptionType, traceback: ['(simulated)'] });
+  const about = { ...extra, exception_type: exceptionType, traceback: ['(simulated)'] };
+  return type === 'exception_during_validation'
+    ? fault(type, 'Exception when validating node', text, about)
+    : fault(type, 'Exception when validating inner node', text, { ...about, exception_message: text });
 }
 
 function pythonList(names: readonly string[]): string {
