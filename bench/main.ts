@@ -5,16 +5,19 @@ import { parseArgs } from 'node:util';
 
 import { tableText } from '../src/cli/table.js';
 import { importBenchmark, uploadBenchmark, type Benchmark, type Round } from './benchmarks.js';
+import { runLearningBenchmark, type LearningVerdict } from './learning/learning-benchmark.js';
+import { learningTables } from './learning/learning-table.js';
 import { opponents, runRenderBenchmark, type Opponent, type RenderVerdict } from './render/render-benchmark.js';
 import { renderTable } from './render/render-table.js';
 import { figureRow, judge, type Verdict } from './verdict.js';
 
-const usage = `npm run bench -- [--rows <n>] [--bytes <n>] [--rounds <n>] [--only import|upload|render]
-                 [--images <n>] [--image-ms <n>] [--against <names>]
+const usage = `npm run bench -- [--rows <n>] [--bytes <n>] [--rounds <n>] [--only import|upload|render|learning]
+                 [--images <n>] [--image-ms <n>] [--against <names>] [--worlds <n>] [--world-days <n>] [--seed <text>]
 
 Measures Tower beside others that do the same work, one right after the other, each in a process of its own: import and upload
 beside the bare minimum, rendering beside usual loops and npm packages on one simulated ComfyUI (--against, with commas:
 ${Object.keys(opponents).join(', ')}; default all).
+Learning is measured in simulated worlds, all policies in the same ones.
 Prints tables to stderr and JSON to stdout; exit code 1 when a limit is missed.`;
 
 const { values } = parseArgs({
@@ -26,6 +29,9 @@ const { values } = parseArgs({
     images: { type: 'string', default: '40' },
     'image-ms': { type: 'string', default: '500' },
     against: { type: 'string' },
+    worlds: { type: 'string', default: '40' },
+    'world-days': { type: 'string', default: '30' },
+    seed: { type: 'string', default: 'report' },
     help: { type: 'boolean', default: false },
   },
 });
@@ -39,7 +45,7 @@ if (values.help) {
   ];
   const rounds = count('rounds', values.rounds);
   const isWanted = (name: string) => values.only === undefined || values.only === name;
-  const verdicts: (Verdict | RenderVerdict)[] = [];
+  const verdicts: (Verdict | RenderVerdict | LearningVerdict)[] = [];
   const tables: string[] = [];
   for (const [benchmark, size] of plan) {
     if (!isWanted(benchmark.name)) continue;
@@ -54,7 +60,14 @@ if (values.help) {
     verdicts.push(verdict);
     tables.push(...renderTable(verdict));
   }
-  if (verdicts.length === 0) throw new Error(`--only: expected import, upload or render, found ${String(values.only)}`);
+  if (isWanted('learning')) {
+    const [worlds, days] = [count('worlds', values.worlds), count('world-days', values['world-days'])];
+    const verdict = runLearningBenchmark({ worlds, days, seed: values.seed });
+    verdicts.push(verdict);
+    tables.push(...learningTables(verdict));
+  }
+  if (verdicts.length === 0)
+    throw new Error(`--only: expected import, upload, render or learning, found ${String(values.only)}`);
   process.stderr.write(`${tables.join('\n\n')}\n`);
   process.stdout.write(`${JSON.stringify(verdicts, null, 2)}\n`);
   process.exitCode = verdicts.every(({ ok }) => ok) ? 0 : 1;

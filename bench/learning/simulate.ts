@@ -1,71 +1,66 @@
 import { SeededRandom } from '../../src/seeded-random.js';
 import { CellGrid } from '../../src/syntx/learning/cell-grid.js';
-import type { LearningPolicy } from '../../src/syntx/learning/draw.js';
-import type { Cell, Landscape, ScoredJob } from '../../src/syntx/learning/scored-job.js';
-import { World, type WorldKind } from './world.js';
+import { drawPrompts, type LearningOptions } from '../../src/syntx/learning/policy.js';
+import type { Landscape, ScoredJob } from '../../src/syntx/learning/scored-job.js';
+import { batch, scoresPerDay, type Scenario } from './scenarios.js';
+import { World } from './world.js';
 
-export interface Scenario {
-  readonly kind: WorldKind;
-  readonly days: number;
-  readonly scoresPerDay: number;
-  readonly batch: number;
-  /** Scores are known so many draws after their prompt was drawn. */
-  readonly delay: number;
+/** One draw: its cell, and what a score is expected to be there, in the best cell, and on average over all cells. */
+export interface Draw {
+  readonly cell: number;
+  readonly expected: number;
+  readonly best: number;
+  readonly average: number;
 }
 
-/** Every draw of one world under one policy. */
-export interface Course {
-  /** Number of the cell, draw by draw. */
-  readonly cells: readonly number[];
-  /** What the cell drawn scores on average. */
-  readonly expected: readonly number[];
-  readonly best: readonly number[];
-  readonly average: readonly number[];
-}
+const minute = 60_000;
+const goodScore = 90;
 
-const landscape: Landscape = {
-  styles: ['s0', 's1', 's2', 's3'],
-  topics: Object.fromEntries(
-    Array.from({ length: 7 }, (_, category) => [`c${category}`, ['t1', 't2', 't3', 't4', 't5']]),
-  ),
-};
-const hour = 3_600_000;
-
-/** Lives through one world: draw a batch, score it, learn; at half time the landscape is replaced. */
-export function simulate(policy: LearningPolicy, scenario: Scenario, seed: string): Course {
+/**
+ * Lives through one world day by day: a batch is drawn with what is known by then, then scored; at half time the landscape is
+ * replaced. Goes through the same door as the real producer.
+ */
+export function simulate(options: LearningOptions, scenario: Scenario, days: number, seed: string): Draw[] {
+  const landscape = landscapeOf(scenario);
   const grid = new CellGrid(landscape);
-  const worlds = [new World(scenario.kind, `${seed}/first`), new World(scenario.kind, `${seed}/second`)];
+  const worlds = ['first', 'second'].map((half) => new World(scenario.kind, `${seed}/${half}`));
   const noise = new SeededRandom(`${seed}/noise`);
-  const total = scenario.days * scenario.scoresPerDay;
+  const total = days * scoresPerDay;
   const jobs: ScoredJob[] = [];
-  const course = { cells: [] as number[], expected: [] as number[], best: [] as number[], average: [] as number[] };
-  const archived = new Set<string>();
-  for (let start = 0; start < total; start += scenario.batch) {
+  const draws: Draw[] = [];
+  for (let start = 0; start < total; start += batch) {
     const world = worlds[start < total / 2 ? 0 : 1]!;
-    const known = jobs
-      .slice(0, Math.max(0, start - scenario.delay))
-      .map((job) => (archived.has(job.id) ? { ...job, place: 'archive' as const } : job));
-    const pending: Cell[] = jobs.slice(known.length);
-    const batchSeed = `${seed}/batch ${start}`;
-    const input = { jobs: known, pending, landscape, count: scenario.batch, seed: batchSeed };
-    const { prompts, taught } = policy(input, new SeededRandom(batchSeed));
-    for (const id of taught) archived.add(id);
-    prompts.forEach(({ style, category }, index) => {
+    const best = Math.max(...world.expected);
+    const average = world.expected.reduce((sum, value) => sum + value, 0) / grid.size;
+    const known = jobs.slice(0, Math.max(0, start - scenario.delay));
+    const { prompts, taught } = drawPrompts(
+      { jobs: known, pending: jobs.slice(known.length), landscape, count: batch, seed: `${seed}/${start}` },
+      options,
+    );
+    archive(jobs, new Set(taught));
+    for (const { style, category } of prompts) {
       const cell = grid.indexOf({ style, category })!;
       const score = world.score(cell, noise);
+      draws.push({ cell, expected: world.expected[cell]!, best, average });
       jobs.push({
-        ...{ id: String(start + index).padStart(6, '0'), style, category, wrapper: 'sigma', score },
-        ...{
-          scoredAt: (start + index) * (hour / 4),
-          place: score >= 90 ? 'processed' : 'error',
-          fieldCompleteness: null,
-        },
+        ...{ id: String(jobs.length).padStart(6, '0'), style, category, wrapper: 'sigma', score },
+        ...{ scoredAt: jobs.length * 15 * minute, fieldCompleteness: null },
+        place: score >= goodScore ? 'processed' : 'error',
       });
-      course.cells.push(cell);
-      course.expected.push(world.expected[cell]!);
-      course.best.push(Math.max(...world.expected));
-      course.average.push(world.expected.reduce((sum, value) => sum + value, 0) / grid.size);
-    });
+    }
   }
-  return course;
+  return draws;
+}
+
+/** As the producer does it: what has taught leaves `processed/`, and the rule of the original does not see it again. */
+function archive(jobs: ScoredJob[], taught: ReadonlySet<string>): void {
+  jobs.forEach((job, index) => {
+    if (job.place === 'processed' && taught.has(job.id)) jobs[index] = { ...job, place: 'archive' };
+  });
+}
+
+function landscapeOf({ kind }: Scenario): Landscape {
+  const names = (letter: string, length: number) => Array.from({ length }, (_, index) => `${letter}${index}`);
+  const topics = names('category ', kind.categories).map((category) => [category, names('topic ', 5)] as const);
+  return { styles: names('style ', kind.styles), topics: Object.fromEntries(topics) };
 }

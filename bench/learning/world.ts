@@ -1,7 +1,7 @@
 import { SeededRandom } from '../../src/seeded-random.js';
 import { shuffled, standardNormals } from '../../src/syntx/learning/distributions.js';
 
-/** How the worlds are drawn (issue: landscapes of 4 styles × 7 categories). */
+/** How landscapes are drawn; deviations in points of the score. */
 export interface WorldKind {
   readonly styles: number;
   readonly categories: number;
@@ -10,42 +10,31 @@ export interface WorldKind {
   readonly categoryDeviation: number;
   readonly pairDeviation: number;
   readonly noise: number;
-  /** Noise of every second cell, drawn by chance, by this factor. */
+  /** Half of the cells, drawn by chance, have the noise times this. */
   readonly unevenNoise: number;
 }
 
-export const plainWorld: WorldKind = {
-  ...{ styles: 4, categories: 7, mean: 78 },
-  ...{ styleDeviation: 8, categoryDeviation: 5, pairDeviation: 6 },
-  ...{ noise: 10, unevenNoise: 1 },
-};
-
-/** A landscape: how every cell scores, on average and each time. */
+/** What every cell of a landscape scores, on average and each time. */
 export class World {
-  readonly #means: Float64Array;
-  readonly #noises: Float64Array;
-  /** Expected score of every cell, clipping included. */
+  /** Expected score of every cell, clipping to 0–100 included. */
   readonly expected: readonly number[];
+  readonly #means: readonly number[];
+  readonly #noises: readonly number[];
 
   constructor(kind: WorldKind, seed: string) {
     const random = new SeededRandom(seed);
     const styles = standardNormals(random, kind.styles);
     const categories = standardNormals(random, kind.categories);
-    const cells = kind.styles * kind.categories;
-    const pairs = standardNormals(random, cells);
-    this.#means = Float64Array.from(
-      pairs,
-      (pair, cell) =>
-        kind.mean +
-        kind.styleDeviation * styles[Math.floor(cell / kind.categories)]! +
-        kind.categoryDeviation * categories[cell % kind.categories]! +
-        kind.pairDeviation * pair,
+    const pairs = standardNormals(random, kind.styles * kind.categories);
+    this.#means = Array.from(pairs, (pair, cell) => {
+      const style = styles[Math.floor(cell / kind.categories)]!;
+      const category = categories[cell % kind.categories]!;
+      return kind.mean + kind.styleDeviation * style + kind.categoryDeviation * category + kind.pairDeviation * pair;
+    });
+    this.#noises = shuffled(random, [...pairs.keys()]).map((place) =>
+      place < pairs.length / 2 ? kind.noise * kind.unevenNoise : kind.noise,
     );
-    const order = shuffled(random, [...pairs.keys()]);
-    this.#noises = Float64Array.from(order, (position) =>
-      position < cells / 2 ? kind.noise * kind.unevenNoise : kind.noise,
-    );
-    this.expected = Array.from(this.#means, (mean, cell) => expectedClipped(mean, this.#noises[cell]!));
+    this.expected = this.#means.map((mean, cell) => expectedClipped(mean, this.#noises[cell]!));
   }
 
   score(cell: number, random: SeededRandom): number {
@@ -57,7 +46,7 @@ function clipped(score: number): number {
   return Math.min(100, Math.max(0, score));
 }
 
-/** Mean of a normal variable clipped to 0–100, by midpoints. */
+/** Mean of a normal variable that is clipped to 0–100, by the midpoint rule over ±6 deviations. */
 function expectedClipped(mean: number, deviation: number): number {
   const steps = 2000;
   let [sum, weights] = [0, 0];
