@@ -2,9 +2,14 @@ import { Worker, type NativeConnection, type WorkerOptions } from '@temporalio/w
 import { join } from 'node:path';
 import { hostname } from 'node:os';
 
+import { createCharacterGpuActivities } from './activities/character/gpu.js';
+import { createCharacterHostActivities } from './activities/character/host.js';
+import { createCharacterTowerActivities } from './activities/character/tower.js';
 import { createGpuActivities } from './activities/gpu-activities.js';
 import { createHostActivities } from './activities/host-activities.js';
 import { createTowerActivities } from './activities/tower-activities.js';
+import { createSyntxGpuActivities } from './activities/syntx/gpu.js';
+import { createSyntxActivities } from './activities/syntx/tower.js';
 import { FailureInterceptor } from './activities/failure-interceptor.js';
 import type { WorkerEnvironment } from './activities/worker-environment.js';
 import { packageRoot } from './files/package-root.js';
@@ -40,18 +45,29 @@ function controlWorkers({ environment }: CreateWorkersOptions): SpecificOptions[
     {
       taskQueue: towerQueue,
       workflowBundle: { codePath: join(packageRoot, 'dist', 'workflow-bundle.js') },
-      activities: createTowerActivities(environment),
+      activities: {
+        ...createTowerActivities(environment),
+        ...createCharacterTowerActivities(environment),
+        ...createSyntxActivities(environment),
+      },
       // After kill -9 of this worker, workflow tasks stuck to it are given to its successor after one second.
       stickyQueueScheduleToStartTimeout: '1s',
     },
-    { taskQueue: hostQueue(environment.host), activities: createHostActivities(environment) },
+    {
+      taskQueue: hostQueue(environment.host),
+      activities: { ...createHostActivities(environment), ...createCharacterHostActivities(environment) },
+    },
   ];
 }
 
 function gpuWorker({ environment }: CreateWorkersOptions, index: number): SpecificOptions {
   return {
     taskQueue: gpuQueue(environment.host, index),
-    activities: createGpuActivities(environment),
+    activities: {
+      ...createGpuActivities(environment),
+      ...createCharacterGpuActivities(environment),
+      ...createSyntxGpuActivities(environment),
+    },
     // One slot: the queue's order by priority is the order on the GPU.
     maxConcurrentActivityTaskExecutions: 1,
   };

@@ -48,6 +48,16 @@ export async function makeRoomForImages(
   await roomFrom(otherTenants(environment.config), { environment, need: { gpuIndex, bytes }, options });
 }
 
+/** For the model behind the wrapper service: ComfyUI is asked; the model's own server keeps what it has loaded. */
+export async function makeRoomForPrompts(
+  environment: Pick<WorkerEnvironment, 'config'>,
+  gpuIndex: number,
+  options: ServiceOptions,
+): Promise<void> {
+  const need = { gpuIndex, bytes: undefined };
+  await roomFrom(comfyuiTenants(environment.config), { environment, need, options });
+}
+
 async function roomFrom(
   tenants: readonly Tenant[],
   {

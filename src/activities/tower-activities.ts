@@ -1,4 +1,5 @@
 import { describeQueueBacklog } from '../temporal/worker-queues.js';
+import type { Config } from '../config/schema.js';
 import { TowerError } from '../errors.js';
 import { gpuIndexes } from '../gpu/devices.js';
 import { gpuQueue, hostQueue } from '../temporal/task-queues.js';
@@ -26,10 +27,7 @@ export function createTowerActivities(environment: WorkerEnvironment): TowerActi
         gpuIndex: index,
         hostQueue: hostQueue(chosen),
         gpuQueue: gpuQueue(chosen, index),
-        heartbeatTimeoutMs: Math.max(
-          config.worker.heartbeatSeconds * 1000 * heartbeatPeriods,
-          shortestHeartbeatTimeoutMs,
-        ),
+        heartbeatTimeoutMs: heartbeatTimeoutMs(config),
         simulated: config.train.trainer === 'simulated',
       };
     },
@@ -38,6 +36,10 @@ export function createTowerActivities(environment: WorkerEnvironment): TowerActi
       return [...new Set((await gpusOf(environment)).map(({ host }) => hostQueue(host)))];
     },
   };
+}
+
+export function heartbeatTimeoutMs({ worker }: Config): number {
+  return Math.max(worker.heartbeatSeconds * 1000 * heartbeatPeriods, shortestHeartbeatTimeoutMs);
 }
 
 interface Gpu {

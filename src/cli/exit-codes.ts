@@ -62,6 +62,13 @@ const byErrorCode: Readonly<Record<string, ExitCode>> = {
   VERSION_NOT_TRAINED: exitCodes.precondition,
   VERSION_NOT_PROMOTED: exitCodes.precondition,
   NO_EARLIER_CHAMPION: exitCodes.precondition,
+  SYNTX_NOT_CONFIGURED: exitCodes.precondition,
+  QUEUE_MISSING: exitCodes.precondition,
+  QUEUE_FORBIDDEN: exitCodes.precondition,
+  QUEUE_SPLIT: exitCodes.precondition,
+  QUEUE_BUSY: exitCodes.precondition,
+  IMPORT_SOURCE_MISSING: exitCodes.notFound,
+  LLM_KEY_MISSING: exitCodes.authentication,
   WAIT_TIMED_OUT: exitCodes.waitTimedOut,
   CANCELLED: exitCodes.cancelled,
 };

@@ -12,6 +12,9 @@ import { addControlCommands } from './runs/control.js';
 import { addDataCommand } from './data/data.js';
 import { addDemoCommand } from './demo/demo.js';
 import { addLogsCommand } from './logs/logs.js';
+import { addEvolutionCommand } from './evolution/evolution.js';
+import { addQueueCommand } from './queue/queue.js';
+import { addScoreCommand } from './score/score.js';
 import { addReportCommand } from './runs/report.js';
 import { addRunCommand } from './runs/run.js';
 import { addScheduleCommand } from './schedule/schedule.js';
@@ -36,6 +39,9 @@ const groups: readonly ((program: Command, setExitCode: SetExitCode) => void)[] 
   addControlCommands,
   addDataCommand,
   addAdaptersCommand,
+  addQueueCommand,
+  addScoreCommand,
+  addEvolutionCommand,
   addReportCommand,
   addScheduleCommand,
   addLogsCommand,

@@ -4,6 +4,7 @@ import { qloraHyperparametersSchema } from '../qlora/hyperparameters.js';
 import { trainingSetFormats } from '../signz-mind/training-set/options.js';
 import { characterSchema, comfyuiSchema } from './character-sections.js';
 import { sharedQueues } from './shared-queues.js';
+import { syntxSchema } from './syntx-section.js';
 
 const seconds = (fallback: number, minimum = 1) => z.number().min(minimum).default(fallback);
 const httpUrl = z.url({ protocol: /^https?$/ });
@@ -93,6 +94,10 @@ const scheduleSchema = z.strictObject({
   enabled: z.boolean().optional(),
 });
 
+const batchScheduleSchema = scheduleSchema.extend({
+  batch: z.int().min(1).max(500).optional().describe('prompts of one run'),
+});
+
 const hostName = z
   .string()
   .regex(/^[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}$/, 'expected letters, digits, dot, dash or underscore');
@@ -126,6 +131,7 @@ export const configSchema = z.strictObject({
   gpu: gpuSchema.prefault({}),
   comfyui: comfyuiSchema.prefault({}),
   character: characterSchema.prefault({}),
+  syntx: syntxSchema.prefault({}),
   retention: retentionSchema.prefault({}),
   temporal: temporalSchema.prefault({}),
   worker: workerSchema.prefault({}),
@@ -134,6 +140,11 @@ export const configSchema = z.strictObject({
       timezone: z.string().default('UTC').refine(isTimeZone, 'expected an IANA time zone such as Europe/Berlin'),
       daily: scheduleSchema.prefault({}),
       housekeeping: scheduleSchema.prefault({}),
+      produce: batchScheduleSchema.prefault({}),
+      'consume-syntex-system': batchScheduleSchema.prefault({}),
+      'consume-sigma': batchScheduleSchema.prefault({}),
+      monitor: scheduleSchema.prefault({}),
+      clean: scheduleSchema.prefault({}),
     })
     .prefault({}),
   log: z.strictObject({ level: z.enum(['debug', 'info', 'warn', 'error']).default('info') }).prefault({}),

@@ -28,6 +28,24 @@ export async function readServerApiKey(
   return isLegacyFile(file) ? readOldFile(file) : readSecretFile(file);
 }
 
+/** Environment variable with the key of the endpoint that writes prompts. It comes before `syntx.apiKeyFile`. */
+const openAiKeyVariable = 'OPENAI_API_KEY';
+
+/**
+ * The key of the endpoint that writes prompts, read at the time of use; `undefined` for an endpoint that wants none.
+ *
+ * @throws TowerError `API_KEY_MISSING` or `API_KEY_FILE_UNSAFE` for a file that is named and cannot be used.
+ */
+export async function readOpenAiKey(
+  config: Pick<Config, 'syntx'>,
+  env: Readonly<Record<string, string | undefined>>,
+): Promise<string | undefined> {
+  const fromEnvironment = env[openAiKeyVariable]?.trim();
+  if (fromEnvironment) return fromEnvironment;
+  const file = config.syntx.apiKeyFile;
+  return file === undefined ? undefined : readSecretFile(file, 'syntx.apiKeyFile');
+}
+
 /** The original keeps the key among its settings, readable by others as it may be: it runs as it is, with a warning. */
 async function readOldFile(file: string): Promise<string> {
   const key = await readLegacyKey(file);
@@ -37,7 +55,7 @@ async function readOldFile(file: string): Promise<string> {
   });
 }
 
-async function readSecretFile(file: string): Promise<string> {
+async function readSecretFile(file: string, setting = 'server.apiKeyFile'): Promise<string> {
   let mode: number;
   let text: string;
   try {
@@ -46,7 +64,7 @@ async function readSecretFile(file: string): Promise<string> {
   } catch (error) {
     throw new TowerError('API_KEY_MISSING', `cannot read the key file ${file}`, {
       cause: error,
-      next: 'Check server.apiKeyFile.',
+      next: `Check ${setting}.`,
     });
   }
   if ((mode & 0o077) !== 0) {

@@ -19,3 +19,14 @@ export const releaseSlotSignal = 'releaseSlot';
 export const slotGrantedSignal = 'slotGranted';
 export const slotsQuery = 'slots';
 export const approveUpdateName = 'approve';
+
+/** Ids of the prompt evolution's runs; one at a time of each. */
+export const promptWorkflowIds = {
+  produce: 'syntx-produce',
+  monitor: 'syntx-monitor',
+  clean: 'syntx-clean',
+} as const;
+
+export function consumeWorkflowId(wrapper: string): string {
+  return `syntx-consume/${wrapper}`;
+}

@@ -118,7 +118,7 @@ describe('declared schedules', () => {
       join(directory, 'bad.toml'),
       'id = "other"\nworkflowType = "x"\nsummary = "s"\ncron = ["0 99 * * *"]\nexecutionTimeout = "soon"\nargs = []\n[overlap]\npolicy = "ALLOW_ALL"\nreason = "r"\n[catchup]\nwindow = "1h"\n',
     );
-    const loading = loadSchedules(settings(), directory);
+    const loading = loadSchedules(settings(), { directory });
     await expect(loading).rejects.toMatchObject({ code: 'SCHEDULE_INVALID' });
     for (const part of ['bad.toml', 'tower-', 'hour between', 'duration such as', 'SKIP', 'catchup.reason']) {
       await expect(loading).rejects.toThrow(part);
@@ -127,6 +127,6 @@ describe('declared schedules', () => {
 
   it('refuse a file that is no TOML', async () => {
     await writeFile(join(directory, 'bad.toml'), 'id = ');
-    await expect(loadSchedules(settings(), directory)).rejects.toMatchObject({ code: 'SCHEDULE_INVALID' });
+    await expect(loadSchedules(settings(), { directory })).rejects.toMatchObject({ code: 'SCHEDULE_INVALID' });
   });
 });

@@ -3,7 +3,7 @@ import { z } from 'zod';
 /** Fields are taken as they come: a heartbeat of another version must never break what shows it. */
 const lenient = <Schema extends z.ZodType>(schema: Schema) => schema.nullish().catch(undefined);
 
-/** The heartbeats there are: of trainings, of ingests (batches), of uploads (bytes), of renderings (images). */
+/** The heartbeats there are: of trainings, of ingests (batches), of uploads (bytes), of renderings (images), of producers (prompts). */
 const heartbeatSchema = z.object({
   stage: lenient(z.string()),
   step: lenient(z.number().nonnegative()),
@@ -24,6 +24,7 @@ const heartbeatSchema = z.object({
   planned: lenient(z.number().positive()),
   rejected: lenient(z.number().nonnegative()),
   image: lenient(z.string()),
+  prompts: lenient(z.number().nonnegative()),
   secondsPerImage: lenient(z.number()),
 });
 
@@ -32,7 +33,7 @@ export interface ActivityProgress {
   readonly stage: string | null;
   readonly done: number | null;
   readonly total: number | null;
-  readonly unit: 'steps' | 'batches' | 'bytes' | 'images' | null;
+  readonly unit: 'steps' | 'batches' | 'bytes' | 'images' | 'prompts' | null;
   /** Images that were refused so far. */
   readonly rejected: number | null;
   readonly loss: number | null;
@@ -71,6 +72,7 @@ export function progressOf(details: unknown): ActivityProgress | null {
 
 function amountOf(beat: z.output<typeof heartbeatSchema>): Pick<ActivityProgress, 'done' | 'total' | 'unit'> {
   if (beat.accepted != null) return { done: beat.accepted, total: beat.planned ?? null, unit: 'images' };
+  if (beat.prompts != null) return { done: beat.prompts, total: beat.planned ?? null, unit: 'prompts' };
   if (beat.step != null) return { done: beat.step, total: beat.totalSteps ?? null, unit: 'steps' };
   if (beat.done != null) return { done: beat.done, total: beat.total ?? null, unit: 'batches' };
   if (beat.sentBytes != null) return { done: beat.sentBytes, total: beat.totalBytes ?? null, unit: 'bytes' };

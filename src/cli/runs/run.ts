@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import { TowerError } from '../../errors.js';
 import { contextOf } from '../command-context.js';
 import { parseDuration } from '../durations.js';
+import { addPromptRuns } from '../queue/prompt-runs.js';
 import type { SetExitCode } from '../program.js';
 
 interface RunDailyOptions {
@@ -13,7 +14,7 @@ interface RunDailyOptions {
   readonly timeout?: number;
 }
 
-/** `tower run daily`. */
+/** `tower run daily`, and the runs of the prompt evolution. */
 export function addRunCommand(program: Command, setExitCode: SetExitCode): void {
   const run = program.command('run').description('start something by hand');
   run
@@ -35,4 +36,5 @@ export function addRunCommand(program: Command, setExitCode: SetExitCode): void 
       const { runDaily } = await import('./run-daily.js');
       setExitCode(await runDaily(options, await contextOf(command)));
     });
+  addPromptRuns(run, setExitCode);
 }

@@ -2,7 +2,7 @@ import { TowerError } from '../../errors.js';
 import { createLog } from '../../log/create-log.js';
 import { applySchedules, removeSchedules } from '../../temporal/schedules/apply-schedules.js';
 import { pauseSchedule, triggerSchedule, unpauseSchedule } from '../../temporal/schedules/control-schedules.js';
-import { loadSchedules, type DeclaredSchedule } from '../../temporal/schedules/declaration.js';
+import { configuredSchedules, type DeclaredSchedule } from '../../temporal/schedules/declaration.js';
 import { listSchedules } from '../../temporal/schedules/list-schedules.js';
 import { planScheduleChanges, type ScheduleChange } from '../../temporal/schedules/plan-changes.js';
 import type { CommandContext } from '../command-context.js';
@@ -10,7 +10,7 @@ import { scheduleTable } from './schedule-table.js';
 import { withClient } from '../temporal-client.js';
 
 export async function applyCommand(context: CommandContext, { dryRun }: { readonly dryRun: boolean }): Promise<void> {
-  const declarations = await loadSchedules(context.config.schedules);
+  const declarations = await configuredSchedules(context.config);
   const log = createLog({ file: context.paths.logFile, level: context.config.log.level, role: 'cli' });
   const changes = await withClient(context, ({ client }) =>
     dryRun
@@ -31,7 +31,7 @@ export async function removeCommand(context: CommandContext): Promise<void> {
 }
 
 export async function listCommand(context: CommandContext): Promise<void> {
-  const declarations = await loadSchedules(context.config.schedules);
+  const declarations = await configuredSchedules(context.config);
   const schedules = await withClient(context, ({ client }) => listSchedules(client, declarations));
   context.output.result({ schedules }, scheduleTable(schedules, new Date()));
 }
@@ -65,7 +65,7 @@ export async function triggerCommand(context: CommandContext, name: string): Pro
 
 /** @throws TowerError `NOT_FOUND` */
 export async function declaredSchedule(context: CommandContext, name: string): Promise<DeclaredSchedule> {
-  const declarations = await loadSchedules(context.config.schedules);
+  const declarations = await configuredSchedules(context.config);
   const declared = declarations.find((candidate) => candidate.name === name || candidate.id === name);
   if (declared !== undefined) return declared;
   const names = declarations.map((candidate) => candidate.name).join(', ');

@@ -1,5 +1,5 @@
 import { comingTimes } from '../../temporal/schedules/coming-times.js';
-import { loadSchedules } from '../../temporal/schedules/declaration.js';
+import { configuredSchedules } from '../../temporal/schedules/declaration.js';
 import { scheduledDays, type ScheduledDay } from '../../temporal/schedules/odd-days.js';
 import type { CommandContext } from '../command-context.js';
 import { declaredSchedule } from './schedule-commands.js';
@@ -16,7 +16,7 @@ export async function nextCommand(
   { days, odd }: { readonly days: number; readonly odd: boolean },
 ): Promise<void> {
   const declarations =
-    name === undefined ? await loadSchedules(context.config.schedules) : [await declaredSchedule(context, name)];
+    name === undefined ? await configuredSchedules(context.config) : [await declaredSchedule(context, name)];
   const from = new Date();
   const to = new Date(from.getTime() + days * dayMs);
   const schedules = await withClient(context, async ({ client }) => {

@@ -1,5 +1,5 @@
 import { towerSearchAttributes } from '../../temporal/search-attributes.js';
-import { loadSchedules } from '../../temporal/schedules/declaration.js';
+import { configuredSchedules } from '../../temporal/schedules/declaration.js';
 import { listSchedules, type ScheduleStatus } from '../../temporal/schedules/list-schedules.js';
 import { findRunningServer } from '../../temporal/server-file.js';
 import { towerQueue } from '../../temporal/task-queues.js';
@@ -43,7 +43,7 @@ const readTimeoutMs = 20_000;
 
 /** @throws TowerError when the server cannot be reached (`withClient`). */
 export async function readServerStatus(context: CommandContext): Promise<ServerStatus> {
-  const declarations = await loadSchedules(context.config.schedules);
+  const declarations = await configuredSchedules(context.config);
   return withClient(context, (session) =>
     session.connection.withDeadline(Date.now() + readTimeoutMs, async () => {
       const { address, namespace, source } = session.server;

@@ -7,7 +7,7 @@ import { gpuIndexes } from '../../gpu/devices.js';
 import { createLog } from '../../log/create-log.js';
 import type { Log } from '../../log/logger.js';
 import { applySchedules } from '../../temporal/schedules/apply-schedules.js';
-import { loadSchedules } from '../../temporal/schedules/declaration.js';
+import { configuredSchedules } from '../../temporal/schedules/declaration.js';
 import type { CommandContext, GlobalOptions } from '../command-context.js';
 import { exitCodes, type ExitCode } from '../exit-codes.js';
 import { startServer } from './embedded-server.js';
@@ -84,7 +84,7 @@ async function serve({ context, command, log, stopping }: UpOptions): Promise<Ex
 
 /** An unattended machine has its schedules; a person's pause of one stays. */
 async function applyDeclaredSchedules(context: CommandContext, log: Log): Promise<void> {
-  const declared = await loadSchedules(context.config.schedules);
+  const declared = await configuredSchedules(context.config);
   await withClient({ home: context.home, embeddedOnly: true }, ({ client }) =>
     applySchedules(client, declared, { stateDirectory: context.home, log }),
   );

@@ -2,7 +2,7 @@ import { NativeConnection, Runtime, makeTelemetryFilterString } from '@temporali
 
 import type { WorkerEnvironment } from '../../activities/worker-environment.js';
 import { hostNameOf } from '../../config/host-name.js';
-import { readServerApiKey } from '../../config/secrets.js';
+import { readOpenAiKey, readServerApiKey } from '../../config/secrets.js';
 import { describeError, TowerError } from '../../errors.js';
 import { gpuIndexes } from '../../gpu/devices.js';
 import { createLog } from '../../log/create-log.js';
@@ -89,11 +89,13 @@ async function reapAtStart(environment: WorkerEnvironment): Promise<void> {
 /** What must never be written: the server's key as it is now, wherever it comes from, and Temporal's. */
 async function secretsOf({ config }: CommandContext): Promise<string[]> {
   const keys = [process.env['TEMPORAL_API_KEY']];
-  try {
-    keys.push(await readServerApiKey(config, process.env));
-  } catch (error) {
-    // Without a key there is nothing to hide; whoever needs it says that it is missing.
-    if (!(error instanceof TowerError)) throw error;
+  for (const read of [readServerApiKey, readOpenAiKey]) {
+    try {
+      keys.push(await read(config, process.env));
+    } catch (error) {
+      // Without a key there is nothing to hide; whoever needs it says that it is missing.
+      if (!(error instanceof TowerError)) throw error;
+    }
   }
   return keys.filter((key): key is string => key !== undefined && key !== '');
 }

@@ -44,6 +44,8 @@ const declarationSchema = z.strictObject({
   cron: z.array(cronLine).min(1),
   executionTimeout: milliseconds,
   args: z.array(z.json()),
+  /** Setting without which there is no such schedule. */
+  requires: z.literal('syntx.queue').optional(),
   overlap: z.strictObject({
     // Policies that run two at a time, or kill one for the next, are not for GPU work.
     policy: z.enum(['SKIP', 'BUFFER_ONE']),
@@ -67,30 +69,49 @@ export type ScheduleSettings = Config['schedules'];
 interface ScheduleOverride {
   readonly cron?: string | readonly string[] | undefined;
   readonly enabled?: boolean | undefined;
+  readonly batch?: number | undefined;
+}
+
+/** What a configuration has that some schedules are for. */
+type Requirement = NonNullable<DeclaredSchedule['requires']>;
+
+/** The schedules of a configuration: those that it has no use for are left out. */
+export async function configuredSchedules({ schedules, syntx }: Config): Promise<DeclaredSchedule[]> {
+  return loadSchedules(schedules, { present: syntx.queue === undefined ? [] : ['syntx.queue'] });
 }
 
 /**
- * Reads all declarations, in order of their names.
+ * Reads the declarations, in order of their names; those that require what is not present are left out.
  *
  * @throws TowerError `SCHEDULE_INVALID` with the file and every fault in it; `CRON_INVALID` for a cron line of the
  * configuration.
  */
 export async function loadSchedules(
   settings: ScheduleSettings,
-  directory: string = join(packageRoot, 'schedules'),
+  options: { readonly directory?: string; readonly present?: readonly Requirement[] } = {},
 ): Promise<DeclaredSchedule[]> {
+  const { directory = join(packageRoot, 'schedules'), present = [] } = options;
   const files = (await readdir(directory)).filter((file) => file.endsWith('.toml')).sort();
   const { timezone, ...overrides } = settings;
-  return Promise.all(
+  const schedules = await Promise.all(
     files.map(async (file) => {
       const name = basename(file, '.toml');
       const declared = await readDeclaration(join(directory, file));
       const override = (overrides as Readonly<Record<string, ScheduleOverride | undefined>>)[name];
       const cron = override?.cron === undefined ? declared.cron : [override.cron].flat();
       cron.forEach(calendarsOfCron);
-      return { ...declared, name, timezone, cron, enabled: override?.enabled ?? true };
+      const args = withBatch(declared.args, override?.batch);
+      return { ...declared, name, timezone, cron, args, enabled: override?.enabled ?? true };
     }),
   );
+  return schedules.filter(({ requires }) => requires === undefined || present.includes(requires));
+}
+
+/** The configured size of a run goes into the input of its workflow. */
+function withBatch(args: DeclaredSchedule['args'], batch: number | undefined): DeclaredSchedule['args'] {
+  const [input, ...others] = args;
+  if (batch === undefined || typeof input !== 'object' || input === null || Array.isArray(input)) return args;
+  return [{ ...input, batch }, ...others];
 }
 
 async function readDeclaration(path: string): Promise<z.output<typeof declarationSchema>> {

@@ -1,0 +1,146 @@
+import { Context, metricMeter } from '@temporalio/activity';
+
+import type { ServiceOptions } from '../../service-options.js';
+import { cleanQueue } from '../../syntx/clean/clean-queue.js';
+import type { GenerationProgress } from '../../syntx/generation/generate-prompts.js';
+import { observeQueue } from '../../syntx/monitor/observe-queue.js';
+import { monitorLimits } from '../../syntx/open-syntx.js';
+import { stages } from '../../syntx/queue/queue-paths.js';
+import { withHeartbeat } from '../heartbeat.js';
+import { checked } from '../inputs.js';
+import { heartbeatTimeoutMs } from '../tower-activities.js';
+import type { WorkerEnvironment } from '../worker-environment.js';
+import { calibratePrompt, consumerPlan, giveUpPrompt, workerId } from './consume.js';
+import * as inputs from './inputs.js';
+import type { CleanRecord, MonitorRecord, QueueLevels, SyntxActivities } from './interfaces.js';
+import {
+  decideProduction,
+  generateProduction,
+  planProduction,
+  productionRuns,
+  publishProduction,
+  type ProducerTools,
+} from './produce.js';
+import { QueueAccess } from './queue-access.js';
+
+const hour = 3_600_000;
+const mostNamed = 50;
+
+/** Activities of the prompt evolution on the `tower` queue. They use the queue directory's files. */
+export function createSyntxActivities(environment: WorkerEnvironment): SyntxActivities {
+  const { config, paths, log } = environment;
+  const access = new QueueAccess(environment);
+  const timeout = heartbeatTimeoutMs(config);
+  const producer: ProducerTools = { access, runs: productionRuns(paths.home), heartbeatTimeoutMs: timeout, log };
+  const heartbeating = <Result>(work: (options: ServiceOptions<GenerationProgress>) => Promise<Result>) => {
+    const context = Context.current();
+    return withHeartbeat<unknown, Result>(context, config.worker.heartbeatSeconds * 1000, (report) =>
+      work({
+        ...{ signal: context.cancellationSignal, log },
+        onProgress: ({ made, total }) => report({ prompts: made, planned: total }),
+      }),
+    );
+  };
+
+  return {
+    async decideProduction(input) {
+      return decideProduction(producer, checked(inputs.productionRequestSchema, input));
+    },
+
+    async drawPrompts(input) {
+      const request = checked(inputs.drawSchema, input);
+      return heartbeating(() => planProduction(producer, request));
+    },
+
+    async generatePrompts(input) {
+      const reference = checked(inputs.productionSchema, input);
+      return heartbeating((options) => generateProduction(producer, reference, options));
+    },
+
+    async publishPrompts(input) {
+      const reference = checked(inputs.productionSchema, input);
+      return heartbeating((options) => publishProduction(producer, reference, options));
+    },
+
+    async recordNoProduction(input) {
+      const { run, reason } = checked(inputs.noProductionSchema, input);
+      await access.files.logs.producerSkipped(run, reason);
+    },
+
+    async openConsumer(input) {
+      const { consumer, batch } = checked(inputs.openConsumerSchema, input);
+      const takenBack = await access.takeBack();
+      const plan = consumerPlan(environment, { batch, heartbeatTimeoutMs: timeout });
+      const { run, wrapper } = consumer;
+      await access.files.logs.consumerStarted(run, { workerId: workerId(wrapper), wrapper, batchSize: plan.batch });
+      return { ...plan, takenBack: takenBack.length };
+    },
+
+    async claimPrompt(input) {
+      const { consumer, claim } = checked(inputs.claimSchema, input);
+      const { workflowId, runId } = consumer;
+      const job = await access.files.queue.claim({ owner: { workflowId, runId }, claim: String(claim) });
+      return job === undefined ? null : { baseName: job.baseName, token: job.token };
+    },
+
+    async calibratePrompt(input) {
+      return calibratePrompt(environment, access, checked(inputs.calibrationSchema, input));
+    },
+
+    async giveUpPrompt(input) {
+      return giveUpPrompt(access, checked(inputs.consumerJobSchema, input), log);
+    },
+
+    async giveBackPrompt(input) {
+      await access.files.queue.giveBack(checked(inputs.jobSchema, input).job);
+    },
+
+    async closeConsumer(input) {
+      const { consumer, counts } = checked(inputs.closeConsumerSchema, input);
+      await access.files.logs.consumerEnded(consumer, counts);
+    },
+
+    async observeQueue(input) {
+      const { logicalTime } = checked(inputs.observeSchema, input);
+      return heartbeating(() => observe(access, logicalTime));
+    },
+
+    async cleanQueue(input) {
+      const { run, dryRun } = checked(inputs.cleanSchema, input);
+      return heartbeating((options) => clean(access, { run, dryRun }, options));
+    },
+  };
+}
+
+async function observe(access: QueueAccess, logicalTime: string): Promise<MonitorRecord> {
+  const takenBack = await access.takeBack();
+  const { queue, logs } = access.files;
+  const { counts, errorShare, lastProcessedAt, flags, line } = await observeQueue(queue, {
+    limits: monitorLimits(access.settings),
+  });
+  await logs.monitor(new Date(logicalTime), line);
+  const levels = Object.fromEntries(stages.map((stage) => [stage, counts[stage].jobs])) as Record<
+    keyof QueueLevels,
+    number
+  >;
+  const jobs = metricMeter.createGauge('tower_syntx_jobs', 'int', 'jobs', 'Jobs in the SYNTX queue, by stage');
+  for (const stage of stages) jobs.set(levels[stage], { stage });
+  metricMeter.createGauge('tower_syntx_flags', 'int', 'flags', 'What the monitor has flagged').set(flags.length);
+  return { levels, errorShare, lastProcessedAt, flags, line, takenBack: takenBack.length };
+}
+
+async function clean(
+  access: QueueAccess,
+  { run, dryRun }: { readonly run: string; readonly dryRun: boolean },
+  { signal, log }: Pick<ServiceOptions, 'signal' | 'log'>,
+): Promise<CleanRecord> {
+  const { queue, logs, logDirectory } = access.files;
+  const { temporaryHours, brokenHours, logDays } = access.settings.clean;
+  const ages = { temporaryMs: temporaryHours * hour, brokenMs: brokenHours * hour, logMs: logDays * 24 * hour };
+  const files = await cleanQueue({ queue, logs, logDirectory, run, dryRun, ages }, { signal, log });
+  const count = (kind: string) => files.filter((file) => file.kind === kind).length;
+  return {
+    ...{ dryRun, temporary: count('temporary'), broken: count('broken'), logs: count('log') },
+    files: files.slice(0, mostNamed),
+  };
+}

@@ -1,0 +1,46 @@
+import type { ImportOptions } from '../../syntx/queue/import-jobs.js';
+import type { Requeued } from '../../syntx/queue/requeue.js';
+import type { CommandContext } from '../command-context.js';
+import { exitCodes, type ExitCode } from '../exit-codes.js';
+import { withQueueFiles } from './queue-files.js';
+
+export async function retryJobs(
+  { containing, scored }: { readonly containing: string | undefined; readonly scored: boolean | undefined },
+  context: CommandContext,
+): Promise<void> {
+  const options = { ...(containing !== undefined && { containing }), ...(scored !== undefined && { scored }) };
+  const result = await withQueueFiles(context, ({ queue }) => queue.retry(options));
+  context.output.result(result, requeuedText(result));
+}
+
+/** @returns 3 when some could not be put back, 1 when none could. */
+export async function requeueJobs(jobs: readonly string[], context: CommandContext): Promise<ExitCode> {
+  const result = await withQueueFiles(context, ({ queue }) => queue.requeue(jobs));
+  context.output.result(result, requeuedText(result));
+  if (result.skipped.length === 0) return exitCodes.ok;
+  return result.requeued.length === 0 ? exitCodes.failed : exitCodes.partlyDone;
+}
+
+/** @returns 3 when something was left out for a fault; what is here already is no fault. */
+export async function importIntoQueue(
+  folder: string,
+  options: ImportOptions,
+  context: CommandContext,
+): Promise<ExitCode> {
+  const result = await withQueueFiles(context, ({ queue }) => queue.import(folder, options));
+  const { imported, skipped } = result;
+  const text = [
+    `${imported.length} jobs imported, ${skipped.length} left out`,
+    ...skipped.slice(0, 20).map(({ file, reason }) => `  ${file}: ${reason}`),
+  ];
+  context.output.result(result, text.join('\n'));
+  const known = new Set(['a job of this name is here', 'it has been imported before']);
+  return skipped.every(({ reason }) => known.has(reason)) ? exitCodes.ok : exitCodes.partlyDone;
+}
+
+function requeuedText({ requeued, skipped }: Requeued): string {
+  return [
+    `${requeued.length} jobs wait again, ${skipped.length} left where they are`,
+    ...skipped.slice(0, 20).map(({ baseName, reason }) => `  ${baseName}: ${reason}`),
+  ].join('\n');
+}

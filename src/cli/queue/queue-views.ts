@@ -1,0 +1,111 @@
+import { TowerError } from '../../errors.js';
+import { observeQueue, type QueueObservation } from '../../syntx/monitor/observe-queue.js';
+import { monitorLimits } from '../../syntx/open-syntx.js';
+import type { ListedJob, ShownJob } from '../../syntx/queue/look.js';
+import type { Place } from '../../syntx/queue/queue-paths.js';
+import type { CommandContext } from '../command-context.js';
+import { agoText } from '../durations.js';
+import { exitCodes, type ExitCode } from '../exit-codes.js';
+import { pairsText, tableText } from '../table.js';
+import { withQueueFiles } from './queue-files.js';
+
+/** @returns 6 when the monitor flags something. */
+export async function showQueueStatus(context: CommandContext): Promise<ExitCode> {
+  const observed = await withQueueFiles(context, async ({ queue }) => {
+    const observation = await observeQueue(queue, { limits: monitorLimits(context.config.syntx) });
+    return { ...observation, directory: queue.paths.root, working: await queue.list('processing', 20) };
+  });
+  const { flags, working } = observed;
+  const owners = working.map(({ baseName, owner }) => ({ job: baseName, workflowId: owner?.workflowId ?? null }));
+  context.output.result({ ...observed, working: owners }, statusText(observed, owners));
+  return flags.length === 0 ? exitCodes.ok : exitCodes.precondition;
+}
+
+export async function listQueue(
+  { place, limit }: { readonly place: Place; readonly limit: number },
+  context: CommandContext,
+): Promise<void> {
+  const jobs = await withQueueFiles(context, ({ queue }) => queue.list(place, limit));
+  const now = new Date();
+  const rows = jobs.map((job) => [
+    ...[job.baseName, job.score === null ? '-' : String(job.score.total), job.wrapper ?? '-'],
+    ...[job.createdAt === null ? '-' : agoText(new Date(job.createdAt).toISOString(), now), reasonOf(job)],
+  ]);
+  const table = tableText(['JOB', 'SCORE', 'WRAPPER', 'MADE', ''], rows);
+  context.output.result({ place, jobs: jobs.map(withoutAnswer) }, table || `nothing is in ${place}`);
+}
+
+/** @throws TowerError `NOT_FOUND`, and `USAGE` when several jobs are meant. */
+export async function showJob(named: string, context: CommandContext): Promise<void> {
+  const jobs = await withQueueFiles(context, ({ queue }) => queue.find(named, 20));
+  const [job, ...others] = jobs;
+  if (job === undefined) {
+    throw new TowerError('NOT_FOUND', `no job of the queue is called ${named}`, {
+      next: '`tower queue list <stage>` lists them.',
+    });
+  }
+  if (others.length > 0) {
+    const names = jobs.slice(0, 5).map(({ baseName }) => baseName);
+    throw new TowerError('USAGE', `${jobs.length} jobs have ${named} in their names: ${names.join(', ')}`, {
+      next: 'Give the whole name.',
+    });
+  }
+  context.output.result(job, jobText(job));
+}
+
+function statusText(
+  { flags, counts, lastProcessedAt, errorShare, directory }: QueueObservation & { readonly directory: string },
+  owners: readonly { readonly job: string; readonly workflowId: string | null }[],
+): string {
+  const places = Object.entries(counts).map(([place, { jobs, withoutMetadata, withoutPrompt }]) => [
+    ...[place, String(jobs), withoutMetadata === 0 ? '' : `${withoutMetadata} without metadata`],
+    withoutPrompt === 0 ? '' : `${withoutPrompt} without a prompt`,
+  ]);
+  return [
+    ...flags.map(({ text }) => `! ${text}`),
+    pairsText([
+      ['Queue', directory],
+      ['Last processed', lastProcessedAt === null ? 'never' : agoText(lastProcessedAt, new Date())],
+      ['In error', errorShare === null ? '-' : `${(100 * errorShare).toFixed(1)} % of what is done`],
+    ]),
+    tableText(['STAGE', 'JOBS', '', ''], places),
+    ...owners.map(({ job, workflowId }) => `${job}: ${workflowId ?? 'held by nobody known to Tower'}`),
+  ].join('\n');
+}
+
+function jobText(job: ShownJob): string {
+  const { score, faults = [] } = { score: job.score, faults: job.lease?.faults };
+  const time = (at: number | null) => (at === null ? '-' : new Date(at).toISOString());
+  const known = pairsText([
+    ['Job', job.baseName],
+    ['Stage', `${job.place}${job.owner === null ? '' : `, worked on by ${job.owner.workflowId}`}`],
+    ['Style × category', `${job.style ?? '-'} × ${job.category ?? '-'}`],
+    ['Topic', job.topic ?? 'not recorded'],
+    ['Made', time(job.createdAt)],
+    ['Settled', time(job.settledAt)],
+    [
+      'Score',
+      score === null
+        ? 'none'
+        : `${score.total} (fields ${score.completeness ?? '-'}, structure ${score.structure ?? '-'})`,
+    ],
+    ['Wrapper', job.wrapper ?? '-'],
+    ['Retries', String(job.retryCount)],
+    ...(reasonOf(job) === '' ? [] : [['Reason', reasonOf(job)] as [string, string]]),
+  ]);
+  return [
+    known,
+    ...faults.map(({ at, error }) => `fault ${at}: ${error}`),
+    `\nPrompt\n${job.prompt ?? '(lost: the original wrote the answer over it)'}`,
+    ...(job.response === null ? [] : [`\nAnswer\n${job.response}`]),
+  ].join('\n');
+}
+
+function reasonOf({ fault, error, place }: ListedJob): string {
+  return fault ?? (place === 'error' ? (error ?? '') : '');
+}
+
+/** Answers are long; `show` has them. */
+function withoutAnswer(job: ListedJob): Omit<ListedJob, 'response'> {
+  return Object.fromEntries(Object.entries(job).filter(([key]) => key !== 'response')) as Omit<ListedJob, 'response'>;
+}

@@ -1,0 +1,37 @@
+import { proxyActivities } from '@temporalio/workflow';
+
+import type { CleanRecord, SyntxActivities } from '../activities/syntx/interfaces.js';
+import { PromptDisplay } from './prompt-display.js';
+import { checkPromptInput, logicalTimeOf, requirePromptId } from './prompt-input.js';
+import { lookPolicy } from './prompt-policies.js';
+
+export interface CleanQueueInput {
+  /** List what would be cleaned away, and change nothing. */
+  readonly dryRun?: boolean | undefined;
+  /** ISO 8601 with its zone; default: the start of this workflow. */
+  readonly logicalTime?: string | undefined;
+}
+
+export interface CleanQueueResult extends CleanRecord {
+  readonly logicalTime: string;
+}
+
+const tower = proxyActivities<SyntxActivities>(lookPolicy);
+
+/** `cleanQueue`: the guide's three rules; everything that goes is reported. */
+export async function cleanQueue(input: CleanQueueInput = {}): Promise<CleanQueueResult> {
+  requirePromptId('clean');
+  checkPromptInput(input, { names: ['logicalTime', 'dryRun'] });
+  const logicalTime = logicalTimeOf(input);
+  const display = new PromptDisplay('Clean-up', logicalTime);
+  display.stage('clean');
+  const run = `clean-${logicalTime.replaceAll(/[-:.]/g, '')}`;
+  const record = await tower.cleanQueue({ run, dryRun: input.dryRun ?? false });
+  const { temporary, broken, logs, dryRun } = record;
+  display.row(
+    dryRun ? 'Would go' : 'Gone',
+    `${temporary} temporary files, ${broken} prompts without metadata, ${logs} logs`,
+  );
+  display.stage('done');
+  return { logicalTime, ...record };
+}

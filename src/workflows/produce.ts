@@ -1,0 +1,105 @@
+import { CancellationScope, isCancellation, proxyActivities, rootCause } from '@temporalio/workflow';
+
+import type { ProductionDecision, SyntxActivities } from '../activities/syntx/interfaces.js';
+import { asCancellation } from './cancellation.js';
+import { briefPolicy } from './policies.js';
+import { PromptDisplay } from './prompt-display.js';
+import { checkPromptInput, logicalTimeOf, requirePromptId } from './prompt-input.js';
+import { generationPolicy, promptWorkPolicy } from './prompt-policies.js';
+
+export interface ProducePromptsInput {
+  /** ISO 8601 with its zone; default: the start of this workflow (a run by hand). */
+  readonly logicalTime?: string | undefined;
+  /** Prompts to make; default: as configured. */
+  readonly count?: number | undefined;
+  /** Make them whatever waits. */
+  readonly force?: boolean | undefined;
+}
+
+export interface ProducePromptsResult {
+  readonly logicalTime: string;
+  readonly run: string;
+  readonly outcome: 'produced' | 'skipped';
+  /** Why so many, or why none. */
+  readonly reason: string;
+  /** Prompts that waited before. */
+  readonly waiting: number;
+  readonly requested: number;
+  readonly written: number;
+  readonly failed: number;
+  /** Scored jobs that were learned from; 0: the run explored. */
+  readonly learnedFrom: number;
+  readonly generation: number | null;
+  readonly archived: number;
+  /** Prompts of interrupted runs that are in the queue now. */
+  readonly recovered: number;
+  /** USD. */
+  readonly paid: number;
+  readonly simulated: boolean;
+}
+
+const tower = proxyActivities<SyntxActivities>(briefPolicy);
+
+/**
+ * `producePrompts`: (too many waiting?) → learn → generate → write → archive what taught → record. One at a time: the workflow
+ * id is fixed. What an interrupted run has paid for is in the queue before anything new is made.
+ */
+export async function producePrompts(input: ProducePromptsInput = {}): Promise<ProducePromptsResult> {
+  requirePromptId('produce');
+  checkPromptInput(input, { names: ['logicalTime', 'count', 'force'] });
+  const { count, force = false } = input;
+  const logicalTime = logicalTimeOf(input);
+  const display = new PromptDisplay('Producer', logicalTime);
+  display.stage('decide');
+  const decision = await tower.decideProduction({ logicalTime, count, force });
+  const { run, make, reason } = decision;
+  display.row('Prompts', reason);
+  try {
+    const recovered = await publishLeftovers(decision);
+    const known = { logicalTime, run, reason, waiting: decision.waiting, requested: make, recovered };
+    if (make === 0) {
+      display.stage('done');
+      const nothing = { written: 0, failed: 0, learnedFrom: 0, generation: null, archived: 0, paid: 0 };
+      return { ...known, ...nothing, outcome: 'skipped', simulated: false };
+    }
+    return { ...known, ...(await produce({ ...decision, logicalTime }, display)), outcome: 'produced' };
+  } catch (thrown) {
+    const error = asCancellation(thrown);
+    const why = isCancellation(error) ? 'cancelled on request' : (rootCause(error) ?? 'no reason given');
+    await CancellationScope.nonCancellable(() => tower.recordNoProduction({ run, reason: why.slice(0, 500) }));
+    throw error;
+  }
+}
+
+async function publishLeftovers({ leftovers, heartbeatTimeoutMs }: ProductionDecision): Promise<number> {
+  const work = proxyActivities<SyntxActivities>(promptWorkPolicy(heartbeatTimeoutMs));
+  let recovered = 0;
+  for (const run of leftovers) recovered += (await work.publishPrompts({ run })).written;
+  return recovered;
+}
+
+async function produce(
+  { run, make, logicalTime, heartbeatTimeoutMs }: ProductionDecision & { readonly logicalTime: string },
+  display: PromptDisplay,
+): Promise<
+  Pick<ProducePromptsResult, 'written' | 'failed' | 'learnedFrom' | 'generation' | 'archived' | 'paid' | 'simulated'>
+> {
+  const work = proxyActivities<SyntxActivities>(promptWorkPolicy(heartbeatTimeoutMs));
+  display.stage('learn');
+  const drawn = await work.drawPrompts({ run, make, logicalTime });
+  const ahead = drawn.ahead.length === 0 ? '' : `; ahead: ${drawn.ahead.join(', ')}`;
+  display.row('Generation', `${drawn.generation}, from ${drawn.learnedFrom} scored jobs (${drawn.policy})${ahead}`);
+
+  display.stage('generate');
+  const { generatePrompts } = proxyActivities<SyntxActivities>(generationPolicy(heartbeatTimeoutMs));
+  const made = await generatePrompts({ run });
+  display.simulated(made.simulated);
+  display.row('Made', `${made.made} of ${drawn.prompts}${made.stopped === null ? '' : `, then ${made.stopped}`}`);
+
+  display.stage('write');
+  const { written, archived, generation } = await work.publishPrompts({ run });
+  display.row('Written', `${written} to incoming, ${archived} archived, ${made.paid.toFixed(4)} USD`);
+  display.stage('done');
+  const { paid, simulated } = made;
+  return { written, failed: made.failed, learnedFrom: drawn.learnedFrom, generation, archived, paid, simulated };
+}
