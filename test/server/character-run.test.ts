@@ -1,0 +1,195 @@
+import { readFile, readdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { WorkflowFailedError } from '@temporalio/client';
+import sharp from 'sharp';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+
+import { captionOf } from '../../src/character/captions.js';
+import { parseCharacterJob } from '../../src/character/job-file.js';
+import { planImages } from '../../src/character/plan.js';
+import { failureOf } from '../../src/cli/runs/workflow-failure.js';
+import type { CharacterLoraHandle } from '../../src/cli/character/start-character-lora.js';
+import type { CharacterLoraResult } from '../../src/client.js';
+import { exists } from '../../src/files/exists.js';
+import { CharacterMachine, smallJob } from '../support/character-machine.js';
+
+let machine: CharacterMachine;
+
+beforeAll(async () => {
+  machine = await CharacterMachine.create({ comfyui: { renderMs: 20 } });
+  await Promise.all([machine.tower.startControl(), machine.tower.startGpu()]);
+});
+afterAll(() => machine.close());
+
+/** Few images and one epoch, for what is not about their number. */
+const quick = { count: 3, kohya: { max_train_epochs: 1 } };
+
+async function json(...path: string[]): Promise<Record<string, unknown>> {
+  return JSON.parse(await readFile(join(...path), 'utf8')) as Record<string, unknown>;
+}
+
+async function failure(handle: CharacterLoraHandle): Promise<{ code: string; message: string }> {
+  try {
+    await handle.result();
+  } catch (error) {
+    if (error instanceof WorkflowFailedError) return failureOf(error.cause);
+    throw error;
+  }
+  throw new Error('it has not failed');
+}
+
+let first: CharacterLoraResult;
+
+it('one command in, a proven LoRA in ComfyUI out (W2, W5, W15, W16, W21, W25)', async () => {
+  const job = ['--name', 'Elara', '--description', smallJob.description, '--tags', '1girl,brown hair', '--count', '12'];
+  const size = ['--size', '64x64', '--steps', '2', '--epochs', '2', '--network-dim', '4', '--network-alpha', '2'];
+  const more = ['--allow-simulated', '--deliver-simulated', '--alias', '--with', 'kohya.num_repeats=1'];
+  const run = await machine.tower.tower('character', 'start', ...job, ...size, ...more, '--wait', '--json');
+  expect(run.exitCode).toBe(0);
+  const outcome = JSON.parse(String(run.stdout)) as { workflowId: string; status: string; result: CharacterLoraResult };
+  first = outcome.result;
+  expect(outcome).toMatchObject({ workflowId: 'character-lora/elara/1', status: 'completed' });
+
+  const { dataset, images, captions, training, lora, proof } = first;
+  expect(dataset).toBe(join(machine.datasets, 'Elara-v1'));
+  expect(images).toEqual({ planned: 12, accepted: 12, rejected: 0 });
+  expect(captions).toMatchObject({ images: 12, kept: 0, withoutMetadata: 0 });
+  const parsed = parseCharacterJob({ ...smallJob, tags: ['1girl', 'brown hair'] });
+  const plan = planImages(parsed);
+  for (const { index, attributes } of plan.images) {
+    const file = join(dataset, 'images', `elara_${String(index).padStart(3, '0')}`);
+    expect(await sharp(`${file}.png`).metadata()).toMatchObject({ format: 'png', width: 64, height: 64 });
+    expect(await readFile(`${file}.txt`, 'utf8')).toBe(captionOf(parsed, attributes));
+  }
+  const metadata = await json(dataset, 'generation_metadata.json');
+  expect(metadata).toMatchObject({
+    character_name: 'Elara',
+    total_requested: 12,
+    total_generated: 12,
+    total_failed: 0,
+  });
+  expect((metadata['generated_images'] as { seed: number }[]).map(({ seed }) => seed)).toEqual(
+    plan.images.map(({ seed }) => seed),
+  );
+  expect(await json(dataset, 'tagging_results.json')).toMatchObject({ total_images: 12, tagged_successfully: 12 });
+  expect(await exists(join(dataset, 'contact-sheet.jpg'))).toBe(true);
+
+  expect(training?.executedSteps).toBe(training?.plannedSteps);
+  expect(lora).toMatchObject({ outcome: 'published', name: 'elara_lora-simulated-v1.safetensors' });
+  if (lora?.outcome !== 'published') return;
+  expect((await stat(lora.file)).mode & 0o777).toBe(0o644);
+  expect(proof?.changedShare).toBeGreaterThan(0);
+  expect(await exists(proof?.withLora ?? '')).toBe(true);
+  const sidecar = await json(lora.file.replace('.safetensors', '.json'));
+  expect(JSON.stringify(sidecar)).toContain('character_elara_v1');
+});
+
+it('never calls anything real that was simulated (W9)', async () => {
+  expect(first).toMatchObject({ outcome: 'simulated', simulated: true, training: { simulated: true } });
+  const runs = join(machine.tower.paths.runs, first.run);
+  expect(await json(runs, 'outcome.json')).toMatchObject({ outcome: 'simulated' });
+  for (const name of await machine.publishedLoras()) expect(name).toContain('-simulated');
+  const list = await machine.tower.tower('character', 'list');
+  expect(list.stdout).toMatch(/character-lora\/elara\/1 +Elara +simulated +done +normal/);
+
+  const before = await machine.publishedLoras();
+  const withheld = await (await machine.start({ ...quick, name: 'Mira', deliver: { simulated: false } })).result();
+  expect(withheld).toMatchObject({ outcome: 'simulated', lora: { outcome: 'withheld' }, proof: null });
+  expect(await machine.publishedLoras()).toEqual(before);
+});
+
+it('two jobs for the same name and output never overwrite each other (W10, W16, W27)', async () => {
+  const loras = await machine.publishedLoras();
+  const handles = await Promise.all([machine.start(quick), machine.start({ ...quick, seed: 2 })]);
+  expect(handles.map(({ workflowId }) => workflowId).sort()).toEqual([
+    'character-lora/elara/2',
+    'character-lora/elara/3',
+  ]);
+  const results = await Promise.all(handles.map((handle) => handle.result()));
+  expect(results.map(({ dataset }) => dataset).sort()).toEqual(
+    [2, 3].map((version) => join(machine.datasets, `Elara-v${version}`)),
+  );
+  const names = results.map(({ lora }) => (lora?.outcome === 'published' ? lora.name : undefined)).sort();
+  expect(names).toEqual([2, 3].map((version) => `elara_lora-simulated-v${version}.safetensors`));
+  expect(await machine.publishedLoras()).toEqual([...loras, ...names].sort());
+  expect(await readdir(join(first.dataset, 'images'))).toHaveLength(24);
+});
+
+it('does single stages, as the original did single tasks (W8)', async () => {
+  const images = await (await machine.start({ ...quick, name: 'Öl/../Süß 🐉', stages: ['generate'] })).result();
+  expect(images).toMatchObject({ stages: ['generate'], captions: null, training: null, lora: null });
+  expect(images.dataset.startsWith(`${machine.datasets}/`)).toBe(true);
+  expect((await readdir(join(images.dataset, 'images'))).filter((name) => name.endsWith('.txt'))).toEqual([]);
+
+  const existing = { name: 'Oel', dataset: images.dataset };
+  const tagged = await machine.tower.tower(
+    ...['character', 'tag', '--name', 'Oel', '--description', '1girl, red hair', '--dataset', images.dataset],
+    ...['--wait', '--json'],
+  );
+  expect(JSON.parse(String(tagged.stdout))).toMatchObject({ result: { captions: { images: 3 }, images: null } });
+  const trained = await (
+    await machine.start({ ...existing, description: undefined, ...quick, count: undefined, stages: ['train'] })
+  ).result();
+  expect(trained).toMatchObject({ images: null, captions: null, lora: { outcome: 'published' } });
+  expect(trained.training?.executedSteps).toBe(trained.training?.plannedSteps);
+});
+
+it('waits for a person, renders what was rejected again, and keeps captions that were edited (W21)', async () => {
+  const handle = await machine.start({ ...quick, name: 'Rev', review: true });
+  await machine.stage(handle.workflowId, 'review');
+  const refused = await machine.tower.tower('character', 'approve', 'rev/1', '--reject', '9', '--json');
+  expect([refused.exitCode, JSON.parse(String(refused.stdout))]).toMatchObject([
+    6,
+    { error: { code: 'REVIEW_REFUSED' } },
+  ]);
+  const again = await machine.tower.tower(
+    'character',
+    'approve',
+    'rev',
+    '--reject',
+    '2',
+    '--caption',
+    '1=rev, mine',
+    '--json',
+  );
+  expect(JSON.parse(String(again.stdout))).toMatchObject({ state: 'reviewing', rejected: 1, again: 1, edited: 1 });
+  await machine.stage(handle.workflowId, 'review');
+  const approved = await machine.tower.tower('character', 'approve', 'rev', '--by', 'Ana');
+  expect(approved.exitCode).toBe(0);
+  const { dataset, images, captions } = await handle.result();
+  expect(images).toEqual({ planned: 3, accepted: 3, rejected: 1 });
+  expect(captions).toMatchObject({ images: 3, kept: 1 });
+  expect(await readFile(join(dataset, 'images', 'rev_001.txt'), 'utf8')).toBe('rev, mine');
+  const { generated_images: made } = await json(dataset, 'generation_metadata.json');
+  const planned = planImages(parseCharacterJob({ ...smallJob, ...quick, name: 'Rev' })).images;
+  expect((made as { seed: number }[]).map(({ seed }, index) => seed === planned[index]?.seed)).toEqual([
+    true,
+    false,
+    true,
+  ]);
+});
+
+it('fails before a GPU second is spent, and before anything is made, when the graph cannot run (W4)', async () => {
+  const handle = await machine.start({ ...quick, name: 'Nobody', checkpoint: 'dreamshaper_9.safetensors' });
+  const { code, message } = await failure(handle);
+  expect(code).toBe('GRAPH_UNUSABLE');
+  expect(message).toContain('dreamshaper_9.safetensors');
+  expect(message).toContain('dreamshaper_8.safetensors');
+  expect((await readdir(machine.datasets)).filter((name) => name.startsWith('Nobody'))).toEqual([]);
+});
+
+it('fails before training with too few images, and says failed (W8, W9)', async () => {
+  if (!('addFaults' in machine.comfyui)) throw new Error('not this server');
+  await machine.comfyui.addFaults([
+    { prompt: { match: 'character_few_v1/2-0' }, fault: { kind: 'output', output: 'blank' } },
+  ]);
+  const job = { ...quick, name: 'Few', minImages: 3, limits: { imageRetries: 0 } };
+  const handle = await machine.start(job);
+  expect(await failure(handle)).toMatchObject({ code: 'TOO_FEW_IMAGES' });
+  const runs = join(machine.tower.paths.runs, 'character_few_v1');
+  expect(await json(runs, 'outcome.json')).toMatchObject({ outcome: 'failed' });
+  expect(await exists(join(runs, 'launches'))).toBe(false);
+  const { status } = await handle.describe();
+  expect(status.name).toBe('FAILED');
+});
