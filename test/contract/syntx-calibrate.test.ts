@@ -100,6 +100,20 @@ it('a good answer ends in processed, with its lines in the logs', async () => {
   expect(world.faults()).toEqual([]);
 });
 
+it('two attempts at the same time settle a job once, and agree', async () => {
+  service.faults = [{ times: 2, fault: { kind: 'slow', delayMs: 100 } }];
+  await world.put('incoming', first, { prompt });
+  const job = await claim();
+  const outcomes = await Promise.all([calibrateJob(request(job), options), calibrateJob(request(job), options)]);
+  expect(outcomes).toMatchObject([
+    { stage: 'processed', score: 98 },
+    { stage: 'processed', score: 98 },
+  ]);
+  expect(outcomes.filter(({ repeated }) => !repeated)).toHaveLength(1);
+  expect(lines('data', 'syntex_calibrations.jsonl')).toHaveLength(1);
+  expect(world.faults()).toEqual([]);
+});
+
 it('a low score ends in error as a score', async () => {
   service.landscape = scoring(45);
   await world.put('incoming', first, { prompt });

@@ -37,7 +37,7 @@ async function post(path: string, body: unknown): Promise<Answer> {
 }
 
 async function put(path: string, body: unknown): Promise<number> {
-  return (await axios.put(`${service.address}/simulated/${path}`, body, { validateStatus: null })).status;
+  return (await axios.put(`${service.address}/sim/${path}`, body, { validateStatus: null })).status;
 }
 
 async function scoreOf(prompt: string, wrapper: string): Promise<number | undefined> {
@@ -103,6 +103,15 @@ describe('the hidden landscape', () => {
       noise: 0,
     });
     expect([await scoreOf(prompt, 'sigma'), await scoreOf(prompt, 'syntex_system')]).toEqual([98, 53]);
+  });
+
+  it('gives a prompt that shows only one of the two the mean of what it may be', async () => {
+    service.landscape = landscapeSchema.parse({
+      means: { '*': { casual: { harmlos: 100, bildung: 53 }, kreativ: { harmlos: 52, bildung: 53 } } },
+      noise: 0,
+    });
+    expect(await scoreOf('Robotik? Nein: Brettspiele.', 'syntex_system')).toBe(76);
+    expect(await scoreOf('Physik verstehen', 'syntex_system')).toBe(53);
   });
 
   it('gives the same prompt the same score, and different ones scattered about the mean', async () => {

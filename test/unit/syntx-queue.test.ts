@@ -105,10 +105,10 @@ describe('claiming', () => {
     expect(world.text('processing', `${first}.txt`)).toBe('of another program');
   });
 
-  it('with 5,000 waiting jobs lists no more for a claim than with 100', async () => {
+  it('with 2,000 waiting jobs lists no more for a claim than with 100', async () => {
     const { writeFileSync, mkdirSync } = await import('node:fs');
     mkdirSync(world.path('incoming'), { recursive: true });
-    for (let index = 0; index < 5000; index++) {
+    for (let index = 0; index < 2000; index++) {
       const base = world.path('incoming', `20260105_040010_${String(index).padStart(6, '0')}__topic_a__style_b`);
       writeFileSync(`${base}.txt`, 'Prompt');
       writeFileSync(`${base}.json`, '{}');
@@ -229,6 +229,18 @@ describe('a fault', () => {
       tower: { faults: [fault] },
     });
     expect(await queue.fail(job, call)).toMatchObject({ baseName: `${first}__retry1__retry2`, repeated: true });
+  });
+
+  it('after a retry by the original’s script shows no score of the earlier try either', async () => {
+    const earlier = {
+      syntex_result: { quality_score: scoreOf(poorAnswer) },
+      status: 'error',
+      last_error: { error: 'score 24 < 90' },
+    };
+    await world.put('incoming', first, { metadata: incomingMetadata(first, earlier) });
+    await queue.fail(await claim(), { ...call, error: 'Connection failed: refused' });
+    expect(world.metadata('error', `${first}__retry1`)).not.toHaveProperty('syntex_result');
+    expect(await queue.scoredJobs()).toEqual([]);
   });
 
   it('shows no score of an earlier try', async () => {

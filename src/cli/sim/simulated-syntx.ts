@@ -57,7 +57,7 @@ function readyText(address: string, directory: string): string {
     'A simulated SYNTX wrapper service is up.',
     `  Address  ${address}`,
     `  Calls    ${join(directory, 'calls.jsonl')}`,
-    `  Change what it does: PUT ${address}/simulated/landscape, /simulated/defects or /simulated/faults`,
+    `  Change what it does: PUT ${address}/sim/landscape, /sim/defects or /sim/faults`,
   ].join('\n');
 }
 

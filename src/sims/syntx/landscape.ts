@@ -12,7 +12,7 @@ const score = z.number().min(0).max(100);
 export const landscapeSchema = z.strictObject({
   /** Wrapper without its prefix, or `*` → style → category → mean. */
   means: z.record(z.string(), z.record(z.string(), z.record(z.string(), score))),
-  /** Mean of prompts of no known cell. */
+  /** Mean of prompts that show neither style nor category. */
   otherwise: score.default(70),
   /** Standard deviation of a score. */
   noise: z.number().min(0).default(10),
@@ -76,11 +76,20 @@ export function drawScore(
   landscape: Landscape,
 ): { cell: LandscapeCell; score: number } {
   const cell = cellOf(prompt, landscape);
-  const means = landscape.means[wrapper] ?? landscape.means['*'];
-  const mean = means?.[cell.style ?? '']?.[cell.category ?? ''] ?? landscape.otherwise;
+  const mean = meanOf(cell, landscape.means[wrapper] ?? landscape.means['*'] ?? {}) ?? landscape.otherwise;
   const random = new SeededRandom(JSON.stringify([landscape.seed, wrapper, prompt]));
   const drawn = mean + landscape.noise * gaussian(random);
   return { cell, score: Math.min(100, Math.max(0, drawn)) };
+}
+
+/** A prompt that shows its style or its category only has the mean of all cells that it may be of. */
+function meanOf({ style, category }: LandscapeCell, means: Landscape['means'][string]): number | undefined {
+  if (style === null && category === null) return undefined;
+  const fitting = Object.entries(means)
+    .filter(([name]) => style === null || name === style)
+    .flatMap(([, cells]) => Object.entries(cells).filter(([name]) => category === null || name === category))
+    .map(([, mean]) => mean);
+  return fitting.length === 0 ? undefined : fitting.reduce((sum, mean) => sum + mean, 0) / fitting.length;
 }
 
 function named(text: string, names: Iterable<string>, wordsOf: (name: string) => readonly string[]): string | null {

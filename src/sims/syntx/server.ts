@@ -26,7 +26,7 @@ export interface SyntxServiceOptions {
 export interface SyntxService {
   /** Base address, without a slash at the end. */
   readonly address: string;
-  /** May be changed at any time, also by `PUT /simulated/…`. */
+  /** May be changed at any time, also by `PUT /sim/…`. */
   landscape: Landscape;
   defects: Defects;
   faults: FaultPlan;
@@ -110,20 +110,20 @@ async function handle(
       return ok({ status: 'healthy (simulated)', service: 'simulated', version: 'simulated', last_response: null });
     case 'GET /resonanz/wrappers':
       return ok({ wrappers: state.wrappers.map((name) => ({ name, simulated: true })), count: state.wrappers.length });
-    case 'GET /simulated':
+    case 'GET /sim':
       return ok({
         landscape: state.landscape,
         defects: state.defects,
         faults: state.faults.plan,
         calls: calls().length,
       });
-    case 'GET /simulated/calls':
+    case 'GET /sim/calls':
       return ok(calls());
-    case 'PUT /simulated/landscape':
+    case 'PUT /sim/landscape':
       return changed(body, landscapeSchema, (landscape) => (state.landscape = landscape));
-    case 'PUT /simulated/defects':
+    case 'PUT /sim/defects':
       return changed(body, defectsSchema, (defects) => (state.defects = defects));
-    case 'PUT /simulated/faults':
+    case 'PUT /sim/faults':
       return changed(body, faultPlanSchema, (plan) => (state.faults.plan = plan));
     default:
       return { status: 404, json: { detail: 'Not Found' } };

@@ -22,6 +22,18 @@ export interface EntryOptions {
  * @throws TowerError `DISK_FULL` (retryable)
  */
 export async function appendEntry(path: string, entry: string, options: EntryOptions = {}): Promise<void> {
+  // One after the other, or two attempts of one activity could both find that the entry is missing.
+  const turn = (turns.get(path) ?? Promise.resolve()).then(() => appendOnce(path, entry, options));
+  const settled = turn.catch(() => undefined);
+  turns.set(path, settled);
+  await turn.finally(() => {
+    if (turns.get(path) === settled) turns.delete(path);
+  });
+}
+
+const turns = new Map<string, Promise<void>>();
+
+async function appendOnce(path: string, entry: string, options: EntryOptions): Promise<void> {
   await namingFullDisk(path, async () => {
     await mkdir(dirname(path), { recursive: true });
     const file = await open(path, 'a+');

@@ -1,3 +1,4 @@
+import { TowerError } from '../../errors.js';
 import type { ServiceOptions } from '../../service-options.js';
 import type { SyntxLogs } from '../logs/syntx-logs.js';
 import type { ClaimedJob } from '../queue/claim.js';
@@ -51,11 +52,21 @@ export async function calibrateJob(
   options: ServiceOptions<WrapperProgress>,
 ): Promise<Settled> {
   const { queue, job, consumer, logs, threshold } = request;
-  const settled = (await queue.settled(job)) ?? (await calibrate(request, options));
+  const settled = (await queue.settled(job)) ?? (await calibrate(request, options).catch(settledMeanwhile(request)));
   await logs.consumedJob(consumer, settled);
   const { stage, score, reason } = settled;
   options.log.info({ job: job.baseName, stage, score, reason, threshold }, 'job settled');
   return settled;
+}
+
+/** An attempt that was given up for dead may still be at work, and come first. */
+function settledMeanwhile({ queue, job }: CalibrationRequest): (error: unknown) => Promise<Settled> {
+  return async (error) => {
+    const isLost = error instanceof TowerError && error.code === 'LEASE_LOST';
+    const settled = isLost ? await queue.settled(job) : undefined;
+    if (settled === undefined) throw error;
+    return settled;
+  };
 }
 
 /** Ends a job whose budget is used up: unscored in `error`, with the fault that was noted last as the original words it. */

@@ -1,0 +1,114 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+
+import { afterEach, beforeEach, expect, it } from 'vitest';
+
+import type { SyntxQueue } from '../../src/syntx/queue/syntx-queue.js';
+import { OriginalPrograms } from '../support/syntx-original.js';
+import {
+  baseName,
+  call,
+  goodAnswer,
+  incomingMetadata,
+  owner,
+  poorAnswer,
+  QueueWorld,
+  scored,
+  stages,
+} from '../support/syntx-queue.js';
+
+let world: QueueWorld;
+let queue: SyntxQueue;
+let original: OriginalPrograms;
+let claims = 0;
+
+beforeEach(async () => {
+  world = new QueueWorld();
+  for (const stage of stages) {
+    await mkdir(world.path(stage));
+    await writeFile(world.path(stage, '.gitkeep'), '');
+  }
+  queue = world.open({ create: false });
+  original = new OriginalPrograms(world.root);
+});
+afterEach(() => world.close());
+
+async function claim() {
+  const job = await queue.claim({ owner, claim: String(++claims) });
+  if (job === undefined) throw new Error('nothing waits');
+  return job;
+}
+
+it('what Tower ends is what the original’s learner, API and scripts expect', async () => {
+  for (const index of [1, 2, 3, 4]) await world.put('incoming', baseName(index, 'bildung', 'kreativ'));
+  const name = (index: number) => baseName(index, 'bildung', 'kreativ');
+  await queue.complete(await claim(), scored(goodAnswer));
+  await queue.complete(await claim(), scored(poorAnswer));
+  await queue.fail(await claim(), { ...call, error: 'Timeout after 1800s' });
+
+  expect(original.counts()).toEqual({ incoming: 1, processing: 0, processed: 1, error: 2, archive: 0 });
+  expect(original.learned()).toEqual([{ file: name(1), score: 100, prompt: `Prompt of ${name(1)}` }]);
+  expect(original.fullText(name(1))).toEqual({ prompt: `Prompt of ${name(1)}`, response: goodAnswer });
+  expect(original.table()).toMatchObject([
+    {
+      id: `${name(1)}.txt`,
+      topic: 'bildung',
+      style: 'kreativ',
+      score: 100,
+      field_count: '3/3',
+      wrapper: 'syntex_system',
+    },
+  ]);
+  // Its retry takes the failed jobs by name, and its consumer the oldest.
+  original.manualRetry('__retry1');
+  expect(original.nextJob()).toBe(`${name(3)}__retry1.txt`);
+  await queue.archive([name(1)]);
+  expect(original.counts()).toEqual({ incoming: 2, processing: 0, processed: 0, error: 1, archive: 1 });
+  expect(original.learned()).toEqual([]);
+});
+
+it('a queue with a history is taken over as it is, beside the original’s own programs', async () => {
+  const processed = {
+    ...incomingMetadata(baseName(10)),
+    syntex_result: { quality_score: { total_score: 76 }, wrapper: 'human', response_text: 'Antwort' },
+    ...{ processed_at: '2025-12-20T00:00:00', status: 'success' },
+  };
+  await world.put('processed', baseName(10), { metadata: processed, response: 'Antwort' });
+  const legacy = { topic: 'Klimawandel', style: 'casual', category: 'gesellschaft' };
+  await world.put('incoming', '20251125_080248_463038__topic_klimawandel__style_casual', { metadata: legacy });
+  const failed = { ...legacy, retry_count: 1, last_error: { error: 'HTTPError: Server Error 504' }, status: 'error' };
+  await world.put('error', '20251124_080248_463038__topic_x__style_casual__retry1', { metadata: failed });
+  await world.put('processing', baseName(11));
+  // Weakness 8: the learner archived a job and left its answer behind.
+  await writeFile(world.path('processed', `${baseName(12)}_response.txt`), 'Antwort');
+  const before = world.text('processed', `${baseName(10)}.json`);
+
+  expect(await queue.counts()).toMatchObject({
+    ...{
+      incoming: { jobs: 1 },
+      processing: { jobs: 1 },
+      processed: { jobs: 1 },
+      error: { jobs: 1 },
+      archive: { jobs: 0 },
+    },
+  });
+  const job = await claim();
+  expect(job.facts).toMatchObject({ topic: 'Klimawandel', category: 'gesellschaft' });
+  // The nightly cleanup puts everything back that is in processing: Tower's job, too, which Tower then takes back.
+  original.cleanup();
+  expect(original.counts()).toMatchObject({ incoming: 2, processing: 0 });
+  expect((await claim()).baseName).toBe(baseName(11));
+  expect(await queue.complete(job, scored(goodAnswer))).toMatchObject({ stage: 'processed' });
+  original.manualRetry('20251124');
+  const retried = await claim();
+  expect(retried).toMatchObject({
+    baseName: '20251124_080248_463038__topic_x__style_casual__retry1',
+    facts: { retryCount: 1 },
+  });
+  expect(await queue.fail(retried, { ...call, error: 'empty' })).toMatchObject({
+    baseName: '20251124_080248_463038__topic_x__style_casual__retry1__retry2',
+  });
+
+  expect(world.text('processed', `${baseName(10)}.json`)).toBe(before);
+  expect(original.table().map(({ score }) => score)).toEqual([100, 76]);
+  expect(original.counts()).toEqual({ incoming: 0, processing: 1, processed: 2, error: 1, archive: 0 });
+});
