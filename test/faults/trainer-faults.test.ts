@@ -96,7 +96,7 @@ it('a disk that fills up inside the training: the cycle says so and waits; the n
   const full = await TrainingDay.start(machine, { day: 5, seconds: 1, fault });
   const waiting = await waitUntil('the attempt that found the disk full', async () => {
     const { activities } = await takeSnapshot(machine.tower.client, 'daily-cycle');
-    return activities.find(({ lastFailure }) => lastFailure !== null)?.lastFailure;
+    return activities.find(({ lastFailure }) => lastFailure !== null)?.lastFailure ?? undefined;
   });
   expect(waiting.message).toMatch(/No space left on device/);
   await full.cycle.cancel();
