@@ -106,3 +106,18 @@ describe('tower trainer path', () => {
     expect(configured).toMatchObject({ exitCode: 0, stdout: '/usr/bin/python3' });
   });
 });
+
+it('tower sim llm serves until Ctrl-C, with the faults of its plan', async () => {
+  const plan = join(home, 'faults.json');
+  await writeFile(plan, '[{ "fault": { "kind": "rate-limit" } }]');
+  const { child, stdout } = start('sim', 'llm', '--json', '--faults', plan);
+  const line = await waitUntil('the address', () => stdout().includes('\n') && stdout());
+  const ready = JSON.parse(line) as { simulated: boolean; address: string };
+  expect(ready.simulated).toBe(true);
+  const body = JSON.stringify({ model: 'm', messages: [{ role: 'user', content: 'Robotik' }] });
+  const complete = () => fetch(`${ready.address}/chat/completions`, { method: 'POST', body });
+  expect((await complete()).status).toBe(429);
+  expect(await (await complete()).json()).toMatchObject({ model: 'simulated-m' });
+  child.kill('SIGINT');
+  expect((await child).exitCode).toBe(0);
+});
