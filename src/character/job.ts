@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-import { check } from './check-thresholds.js';
+import { checkThresholdsSchema } from './check-thresholds.js';
 import { kohyaSectionSchema } from './kohya-section.js';
 import { defaultOutputOf, displayName, outputNameOf, slugOf } from './names.js';
 import { captionQuality, negativeTerms, promptQuality } from './vocabulary.js';
@@ -115,7 +115,7 @@ const fieldsSchema = z.strictObject({
   captionQuality: tagList.prefault([...captionQuality]),
   /** Also captions that a person edited are written anew. */
   overwriteCaptions: z.boolean().default(false),
-  check: check.prefault({}),
+  check: checkThresholdsSchema.prefault({}),
   /** What kind of model the checkpoint is: Stable Diffusion 1.x and 2.x, SDXL, or FLUX.1. */
   baseModel: z.enum(['sd', 'sdxl', 'flux']).default('sd'),
   kohya: kohyaSectionSchema.default({}),

@@ -28,6 +28,7 @@ export interface JournalState {
   readonly dropped: ReadonlySet<number>;
   /** SHA-256 of every caption text that Tower wrote, by file name of the image. */
   readonly captions: ReadonlyMap<string, ReadonlySet<string>>;
+  /** Of the first and the last event of an image, ISO 8601 UTC. */
   readonly firstAt: string | null;
   readonly lastAt: string | null;
 }
@@ -98,8 +99,10 @@ class GrowingState implements JournalState {
   lastAt: string | null = null;
 
   take(event: JournalEvent): void {
-    this.firstAt ??= event.at;
-    this.lastAt = event.at;
+    if (event.event !== 'captioned') {
+      this.firstAt ??= event.at;
+      this.lastAt = event.at;
+    }
     switch (event.event) {
       case 'accepted':
         this.accepted.set(event.index, event);

@@ -20,7 +20,7 @@ beforeEach(async () => (folders = await characterFolders()));
 afterEach(() => folders.remove());
 
 const reserve = (owner: string, job: Partial<ReserveRequest['job']> = {}) =>
-  reserveRun({ ...folders, owner, job: { name: 'Elara', ...job } as ReserveRequest['job'] });
+  reserveRun({ ...folders, owner, job: { name: 'Elara', ...job } });
 
 describe('a run and its data set', () => {
   it('take the next free number, and making the folder is the reservation', async () => {

@@ -1,0 +1,272 @@
+import { appendFile, copyFile, mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { pino } from 'pino';
+import sharp from 'sharp';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+
+import { captionDataset, type CaptionSummary } from '../../src/character/caption-dataset.js';
+import { captionOf } from '../../src/character/captions.js';
+import type { CharacterRun } from '../../src/character/character-run.js';
+import { writeContactSheets } from '../../src/character/contact-sheet.js';
+import { parseCharacterJob } from '../../src/character/job-file.js';
+import { readPlan } from '../../src/character/plan.js';
+import { axes } from '../../src/character/vocabulary.js';
+import { characterFolders, picture, preparedRun, renderAll, type CharacterFolders } from '../support/character-run.js';
+
+let folders: CharacterFolders;
+beforeEach(async () => (folders = await characterFolders()));
+afterEach(() => folders.remove());
+
+const options = () => ({ signal: new AbortController().signal, log: pino({ level: 'silent' }) });
+
+async function caption(run: CharacterRun): Promise<CaptionSummary> {
+  return captionDataset(run, options());
+}
+
+async function captionsOf({ dataset }: CharacterRun): Promise<Record<string, string>> {
+  const names = (await readdir(dataset.images)).filter((name) => name.endsWith('.txt')).sort();
+  const texts = await Promise.all(names.map((name) => readFile(join(dataset.images, name), 'utf8')));
+  return Object.fromEntries(names.map((name, index) => [name, texts[index] ?? '']));
+}
+
+async function json(path: string): Promise<Record<string, unknown>> {
+  return JSON.parse(await readFile(path, 'utf8')) as Record<string, unknown>;
+}
+
+async function generated(fields: Readonly<Record<string, unknown>> = {}): Promise<CharacterRun> {
+  const run = await preparedRun(folders, fields);
+  await renderAll(run);
+  return run;
+}
+
+/** A data set as somebody else has left it. */
+async function existing(
+  images: readonly string[],
+  fields: Readonly<Record<string, unknown>> = {},
+): Promise<CharacterRun> {
+  const dataset = join(folders.root, 'existing');
+  for (const [index, name] of images.entries()) await picture(join(dataset, 'images', name), index);
+  return preparedRun(folders, { dataset, stages: ['tag'], description: '1girl, brown hair', ...fields });
+}
+
+describe('W5: captions tell what each image shows', () => {
+  it('trigger, tags, first part of the description, the image’s own attributes, quality', async () => {
+    const run = await generated({ trigger: 'elara_xk', description: 'warrior, brown hair', tags: ['1girl', 'armor'] });
+    expect(await caption(run)).toEqual({ images: 6, written: 6, kept: 0, withoutAttributes: 0, refilled: 0 });
+    const texts = await captionsOf(run);
+    for (const { index, attributes } of (await readPlan(run.paths.plan))?.images ?? []) {
+      const shown = axes.flatMap((axis) => attributes[axis] ?? []);
+      const expected = ['elara_xk', '1girl', 'armor', 'warrior', ...shown, 'high quality', 'detailed', 'best quality'];
+      expect(texts[`elara_00${index}.txt`]).toBe(expected.join(', '));
+    }
+    expect(new Set(Object.values(texts)).size).toBe(6);
+  });
+
+  it('the JSON files have every key of the original, and what it lost', async () => {
+    const run = await generated({ count: 4, minImages: 2, limits: { imageRetries: 0 } });
+    await rm(run.paths.journal);
+    await rm(run.dataset.images, { recursive: true });
+    await renderAll(run, (target, { image, seed }) =>
+      image.index === 3
+        ? sharp({ create: { width: 64, height: 64, channels: 3, background: 'red' } })
+            .toFile(target)
+            .then(() => undefined)
+        : picture(target, seed),
+    );
+    await caption(run);
+    const metadata = await json(run.dataset.generationMetadata);
+    expect(metadata).toMatchObject({
+      ...{ character_name: 'Elara', total_requested: 4, total_generated: 3, total_failed: 1 },
+      output_directory: run.dataset.folder,
+      images_directory: run.dataset.images,
+      failed_generations: [{ index: 3, error: expect.stringContaining('plain surface') as string }],
+    });
+    expect(metadata['timestamp']).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}$/);
+    const plan = await readPlan(run.paths.plan);
+    const images = metadata['generated_images'] as Record<string, unknown>[];
+    expect(images.map(({ index }) => index)).toEqual([1, 2, 4]);
+    for (const image of images) {
+      const planned = plan?.images.find(({ index }) => index === image['index']);
+      expect(image).toMatchObject({
+        prompt_id: `prompt-${planned?.seed}`,
+        output_path: join(run.dataset.images, `elara_00${String(image['index'])}.png`),
+        prompt: planned?.prompt,
+        seed: planned?.seed,
+        status: 'completed',
+        negative_prompt: plan?.negativePrompt,
+        metadata: planned?.attributes,
+        sha256: expect.stringMatching(/^[0-9a-f]{64}$/) as string,
+      });
+    }
+    expect(await json(run.dataset.taggingResults)).toMatchObject({
+      ...{ character_name: 'Elara', image_directory: run.dataset.images, total_images: 3 },
+      ...{ tagged_successfully: 3, failed_tags: 0, failures: [] },
+    });
+  });
+
+  it('a second time changes no byte, also without the files of the first', async () => {
+    const run = await generated();
+    await caption(run);
+    const snapshot = async () => ({
+      captions: await captionsOf(run),
+      metadata: await readFile(run.dataset.generationMetadata, 'utf8'),
+      tagging: await readFile(run.dataset.taggingResults, 'utf8'),
+    });
+    const before = await snapshot();
+    expect(await caption(run)).toMatchObject({ written: 0, kept: 0 });
+    await rm(join(run.dataset.images, 'elara_002.txt'));
+    await rm(run.dataset.taggingResults);
+    await rm(run.dataset.contactSheet);
+    expect(await caption(run)).toMatchObject({ written: 1, kept: 0 });
+    expect(await snapshot()).toEqual(before);
+    expect((await sharp(run.dataset.contactSheet).metadata()).format).toBe('jpeg');
+  });
+});
+
+describe('W21: captions have no repeats, and what a person wrote stays', () => {
+  it('no tag twice, whatever its case; never empty; one line', () => {
+    const job = parseCharacterJob({
+      ...{ name: 'Elara', description: '1Girl , brown hair', tags: ['1girl', ' ARMOR', 'armor ', 'Detailed'] },
+    });
+    const text = captionOf(job, { pose: 'armor', lighting: 'soft\nlighting' });
+    expect(text).toBe('Elara, 1girl, ARMOR, Detailed, soft lighting, high quality, best quality');
+    const bare = { ...job, tags: [], description: '', captionQuality: [], triggerInCaptions: false };
+    expect(captionOf(bare, undefined)).toBe('Elara');
+    expect(captionOf({ ...bare, tags: [' ', ''] }, undefined)).toBe('Elara');
+  });
+
+  it('W26: the trigger comes first, and is left out only when the job says so', () => {
+    const job = parseCharacterJob({ name: 'Elara', description: 'x', trigger: 'elara_xk' });
+    expect(captionOf(job, undefined)).toMatch(/^elara_xk, /);
+    expect(captionOf({ ...job, triggerInCaptions: false }, undefined)).not.toContain('elara_xk');
+  });
+
+  it('an edited caption is kept, counted and trained with; an empty one is written anew', async () => {
+    const run = await generated();
+    await caption(run);
+    await writeFile(join(run.dataset.images, 'elara_001.txt'), 'my own words');
+    await appendFile(join(run.dataset.images, 'elara_002.txt'), ', with a sword');
+    await writeFile(join(run.dataset.images, 'elara_003.txt'), ' \n');
+    const edited = await captionsOf(run);
+    expect(await caption(run)).toEqual({ images: 6, written: 1, kept: 2, withoutAttributes: 0, refilled: 1 });
+    const after = await captionsOf(run);
+    expect(after['elara_001.txt']).toBe('my own words');
+    expect(after['elara_002.txt']).toBe(edited['elara_002.txt']);
+    expect(after['elara_003.txt']).toMatch(/^Elara, /);
+    expect(await json(run.dataset.taggingResults)).toMatchObject({ edited_by_hand: 2 });
+    // Its own record of the edited text must not make it Tower's.
+    expect(await caption(run)).toMatchObject({ kept: 2, written: 0 });
+    const over = { ...run, job: { ...run.job, overwriteCaptions: true } };
+    expect(await caption(over)).toMatchObject({ kept: 0, written: 2 });
+  });
+
+  it('captions of an earlier job are Tower’s own: another job writes its own instead', async () => {
+    const first = await existing(['a_1.png', 'a_2.png']);
+    await caption(first);
+    await writeFile(join(first.dataset.images, 'a_2.txt'), 'by hand');
+    const second = await preparedRun(folders, {
+      ...{ name: 'Other', description: 'x', dataset: first.dataset.folder, stages: ['tag'] },
+    });
+    expect(await caption(second)).toMatchObject({ written: 1, kept: 1 });
+    expect(await captionsOf(second)).toMatchObject({
+      'a_1.txt': expect.stringMatching(/^Other, /) as string,
+      'a_2.txt': 'by hand',
+    });
+  });
+
+  it('png, jpg, jpeg and webp are images, in whatever case', async () => {
+    const names = ['a.PNG', 'b.jpg', 'c.JPEG', 'd.webp'];
+    const run = await existing(['seed.png']);
+    const { images } = run.dataset;
+    await rm(join(images, 'seed.png'));
+    for (const name of names) {
+      const source = join(folders.root, name.toLowerCase());
+      await picture(source, name.length);
+      await copyFile(source, join(images, name));
+    }
+    await writeFile(join(images, 'notes.md'), 'x');
+    await mkdir(join(images, 'deeper.png'));
+    expect(await caption(run)).toMatchObject({ images: 4, written: 4 });
+    expect(Object.keys(await captionsOf(run))).toEqual(['a.txt', 'b.txt', 'c.txt', 'd.txt']);
+  });
+});
+
+describe('an existing data set', () => {
+  it('without metadata is captioned from trigger, tags and description, and says how many', async () => {
+    const run = await existing(['a_1.png', 'photo.jpg']);
+    expect(await caption(run)).toEqual({ images: 2, written: 2, kept: 0, withoutAttributes: 2, refilled: 0 });
+    const expected = 'Elara, 1girl, armor, high quality, detailed, best quality';
+    expect(await captionsOf(run)).toEqual({ 'a_1.txt': expected, 'photo.txt': expected });
+  });
+
+  it('with the metadata of Tower or of the original is captioned from what it has', async () => {
+    const run = await existing(['elara_001.png', 'elara_002.png', 'elara_003.png']);
+    const metadata = { pose: 'running', expression: 'gentle smile', angle: 'side view' };
+    await writeFile(
+      run.dataset.generationMetadata,
+      JSON.stringify({
+        generated_images: [
+          {
+            prompt_id: 'x',
+            output_path: '/elsewhere/elara_001.png',
+            prompt: 'p',
+            seed: 1,
+            status: 'completed',
+            metadata,
+          },
+          { index: 3, metadata: { pose: 'dancing', lighting: null } },
+          { prompt_id: 'y', output_path: '/elsewhere/elara_002.png', prompt: 'p', seed: 2, status: 'completed' },
+        ],
+      }),
+    );
+    expect(await caption(run)).toMatchObject({ written: 3, withoutAttributes: 1 });
+    expect(await captionsOf(run)).toMatchObject({
+      'elara_001.txt': 'Elara, 1girl, armor, running, gentle smile, side view, high quality, detailed, best quality',
+      'elara_002.txt': 'Elara, 1girl, armor, high quality, detailed, best quality',
+      'elara_003.txt': 'Elara, 1girl, armor, dancing, high quality, detailed, best quality',
+    });
+  });
+
+  it('with metadata that is none says so', async () => {
+    const run = await existing(['a_1.png']);
+    await writeFile(run.dataset.generationMetadata, '[]');
+    await expect(caption(run)).rejects.toMatchObject({ code: 'FILE_INVALID' });
+  });
+});
+
+describe('W8: too few images end the run before training', () => {
+  it('and say how many there are', async () => {
+    const run = await preparedRun(folders, { count: 4, minImages: 3 });
+    await expect(caption(run)).rejects.toMatchObject({
+      code: 'TOO_FEW_IMAGES',
+      retryable: false,
+      details: { images: 0 },
+    });
+    await renderAll(run);
+    await rm(join(run.dataset.images, 'elara_001.png'));
+    expect(await caption(run)).toMatchObject({ images: 3 });
+    await rm(join(run.dataset.images, 'elara_002.png'));
+    await expect(caption(run)).rejects.toMatchObject({ code: 'TOO_FEW_IMAGES', details: { images: 2, minImages: 3 } });
+  });
+});
+
+describe('contact sheets', () => {
+  it('have 80 images a page, and pages that are no longer needed go', async () => {
+    const run = await existing(['x_1.png']);
+    const { images, folder } = run.dataset;
+    const names = Array.from({ length: 81 }, (_, index) => `x_${index + 1}.png`);
+    for (const name of names.slice(1)) await copyFile(join(images, 'x_1.png'), join(images, name));
+    const write = (shown: readonly string[]) =>
+      writeContactSheets(
+        run,
+        shown.map((image) => ({ image })),
+        options(),
+      );
+    expect(await write(names)).toEqual([run.dataset.contactSheet, join(folder, 'contact-sheet-002.jpg')]);
+    const { width, height } = await sharp(run.dataset.contactSheet).metadata();
+    expect((width ?? 0) / (height ?? 1)).toBeCloseTo(0.72, 1);
+    expect(await write(names.slice(1))).toEqual([run.dataset.contactSheet]);
+    expect((await readdir(folder)).filter((name) => name.startsWith('contact'))).toEqual(['contact-sheet.jpg']);
+  });
+});
