@@ -15,10 +15,12 @@ interface Faults {
   decide: (call: FileCall) => Decision;
   /** Names that were read of directories. */
   namesRead: number;
+  /** Space that disks have left, instead of what they have. */
+  freeBytes: number | undefined;
 }
 
 /** What goes wrong with the file calls of the modules under test; see {@link faultyFiles}. */
-export const fileFaults: Faults = { decide: () => 'go', namesRead: 0 };
+export const fileFaults: Faults = { decide: () => 'go', namesRead: 0, freeBytes: undefined };
 
 /**
  * Wraps `node:fs/promises` for `vi.mock`: each call that changes something may be refused, or be the last one that its process
@@ -41,6 +43,10 @@ export function faultyFiles(actual: Files): Files {
       const names = await actual.readdir(...all);
       fileFaults.namesRead += names.length;
       return names;
+    },
+    statfs: async (path: string) => {
+      const found = await actual.statfs(path);
+      return fileFaults.freeBytes === undefined ? found : { ...found, bavail: fileFaults.freeBytes, bsize: 1 };
     },
     open: async (...all: Parameters<Files['open']>) => {
       const path = String(all[0]);
@@ -96,6 +102,7 @@ export function failAt(
 }
 
 export function noFileFaults(): void {
+  fileFaults.freeBytes = undefined;
   fileFaults.decide = () => 'go';
 }
 

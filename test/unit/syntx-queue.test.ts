@@ -448,6 +448,12 @@ describe('what the file system refuses', () => {
     expect((await claim()).baseName).toBe(first);
   });
 
+  it('a disk that is nearly full is told before a call is made', async () => {
+    await queue.requireSpace();
+    fileFaults.freeBytes = 1024 * 1024;
+    expect(await failure(queue.requireSpace())).toMatchObject({ code: 'DISK_FULL', retryable: true });
+  });
+
   it('a queue on several disks is told', async () => {
     await world.put('incoming', first);
     fileFaults.decide = ({ name, path }) =>

@@ -16,18 +16,16 @@ export async function onQueueFiles<Result>(root: string, work: () => Promise<Res
 
 function explained(root: string, error: unknown): unknown {
   if (error instanceof TowerError) return error;
-  const { code, path = root, syscall = 'use' } = error as NodeJS.ErrnoException;
+  const { code, path = root, dest, syscall = 'use' } = error as NodeJS.ErrnoException & { dest?: string };
+  const what = dest === undefined ? `${syscall} ${path}` : `${syscall} ${path} to ${dest}`;
   switch (code) {
     case 'ENOSPC':
     case 'EDQUOT':
-      return new TowerError('DISK_FULL', `no space left on the disk of the queue ${root}`, {
-        ...{ retryable: true, retryAfterMs: 60_000, cause: error },
-        next: 'Free disk space; the work goes on by itself.',
-      });
+      return diskFull(root, error);
     case 'EACCES':
     case 'EPERM':
     case 'EROFS':
-      return new TowerError('QUEUE_FORBIDDEN', `the file system does not let Tower ${syscall} ${path} (${code})`, {
+      return new TowerError('QUEUE_FORBIDDEN', `the file system does not let Tower ${what} (${code})`, {
         ...{ cause: error, details: { path } },
         next: `Give the user that runs Tower the right to write in ${root} and all of its directories.`,
       });
@@ -40,6 +38,13 @@ function explained(root: string, error: unknown): unknown {
     default:
       return error;
   }
+}
+
+export function diskFull(root: string, cause?: unknown): TowerError {
+  return new TowerError('DISK_FULL', `no space left on the disk of the queue ${root}`, {
+    ...{ retryable: true, retryAfterMs: 60_000, cause },
+    next: 'Free disk space; the work goes on by itself.',
+  });
 }
 
 export function queueMissing(root: string): TowerError {

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, stat } from 'node:fs/promises';
+import { mkdir, stat, statfs } from 'node:fs/promises';
 
 import { syncDirectory } from '../../files/durable-write.js';
 import { undefinedIfAbsent } from '../../files/absent.js';
@@ -7,7 +7,7 @@ import type { Log } from '../../log/logger.js';
 import { IncomingIndex } from './incoming-index.js';
 import { Leases } from './leases.js';
 import { finishMoves } from './move.js';
-import { onQueueFiles, queueMissing } from './queue-faults.js';
+import { diskFull, onQueueFiles, queueMissing } from './queue-faults.js';
 import { QueueLock } from './queue-lock.js';
 import { QueuePaths, stages } from './queue-paths.js';
 import { writeStaged } from './staged-write.js';
@@ -22,6 +22,8 @@ export interface QueueStoreOptions {
   readonly now?: () => Date;
   readonly log?: Log;
 }
+
+const neededBytes = 4 * 1024 * 1024;
 
 /** What every operation on the queue works with. */
 export class QueueStore {
@@ -75,6 +77,12 @@ export class QueueStore {
   async markReturned(baseName: string): Promise<void> {
     this.incoming.put(baseName);
     await writeStaged(this.paths.staging, this.paths.returnMark, randomUUID());
+  }
+
+  /** @throws TowerError `DISK_FULL` (retryable) when less than a few megabytes are left: what comes next could not be stored. */
+  async requireSpace(): Promise<void> {
+    const { bavail, bsize } = await statfs(this.paths.root);
+    if (bavail * bsize < neededBytes) throw diskFull(this.paths.root);
   }
 
   async sync(...directories: string[]): Promise<void> {

@@ -78,6 +78,11 @@ export class SyntxQueue {
     return workOn(this.#store, reference);
   }
 
+  /** Before a call whose answer has to be stored. @throws TowerError `DISK_FULL` */
+  async requireSpace(): Promise<void> {
+    return this.#store.look(() => this.#store.requireSpace());
+  }
+
   /** @throws TowerError `LEASE_LOST` */
   async storeAnswer(reference: LeaseReference, prompt: string, answer: StoredAnswer): Promise<void> {
     return storeAnswer(this.#store, reference, prompt, answer);

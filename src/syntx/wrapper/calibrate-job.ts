@@ -45,7 +45,7 @@ const emptyAnswer = 'empty';
  * @returns where the job went.
  * @throws WrapperFault whose `retryable` and `retryAfterMs` say what is left of the job's budget, which is kept with its lease.
  * When it is not retryable, {@link giveUpJob} ends the job.
- * @throws TowerError `LEASE_LOST`
+ * @throws TowerError `LEASE_LOST`; `DISK_FULL`, before the call is made
  */
 export async function calibrateJob(
   request: CalibrationRequest,
@@ -104,6 +104,8 @@ async function ask(
   options: ServiceOptions<WrapperProgress>,
 ): Promise<StoredAnswer> {
   const { wrapper } = consumer;
+  // A half-hour call is not begun when its answer would be lost.
+  await queue.requireSpace();
   const started = performance.now();
   const asked = await client.ask(job.prompt, wrapper, options).catch(async (error: unknown) => {
     if (!(error instanceof WrapperFault)) throw error;
