@@ -143,7 +143,7 @@ describe('problems that status names', () => {
   const gpuQueue = { queue: 'gpu-box-0', kind: 'gpu', host: 'box', gpuIndex: 0, waiting: [] } as const;
   const report = (server: StatusReport['server']): StatusReport => ({
     ...{ time: '2026-01-31T13:00:00Z', home: '/h', server, gpus: [], runs: { total: 0, living: [] } },
-    ...{ lastCycle: null, undelivered: [], champion: null, ledgerError: null },
+    ...{ lastCycle: null, undelivered: [], champion: null, ledgerError: null, syntx: null },
   });
   const reachable = (queue: Extract<StatusReport['server'], { reachable: true }>['queues'][number]) =>
     report({

@@ -1,15 +1,24 @@
 import type { Command } from 'commander';
 
+import { TowerError } from '../../errors.js';
 import { contextOf } from '../command-context.js';
 
 /** `tower report`. */
 export function addReportCommand(program: Command): void {
   program
     .command('report')
-    .description('write what happened in a daily cycle as one HTML file, with its facts as JSON beside it')
-    .argument('[cycle]', 'logical time, version, or workflow id; default: the newest', 'daily-cycle')
+    .description(
+      'write what happened in a daily cycle, or a day of the prompt evolution, as one HTML file with its facts as JSON',
+    )
+    .argument('[cycle]', 'logical time, version, or workflow id; default: the newest; or evolution', 'daily-cycle')
+    .argument('[day]', 'with evolution: which day, such as 2026-01-05; default: today')
     .option('-o, --output <file>', 'where to write; default: reports/ in the state directory')
-    .action(async (name: string, options: { output?: string }, command: Command) => {
+    .action(async (name: string, day: string | undefined, options: { output?: string }, command: Command) => {
+      if (name === 'evolution') {
+        const { writeEvolutionReport } = await import('../evolution/write-evolution-report.js');
+        return writeEvolutionReport(await contextOf(command), { day, output: options.output });
+      }
+      if (day !== undefined) throw new TowerError('USAGE', `a day goes with evolution, not with ${name}`);
       const { writeReport } = await import('./write-report.js');
       await writeReport(await contextOf(command), name, options.output);
     });

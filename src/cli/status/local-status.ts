@@ -6,6 +6,7 @@ import { Ledger } from '../../signz-mind/ledger/ledger.js';
 import { listRuns } from '../../training/list-runs.js';
 import type { CommandContext } from '../command-context.js';
 import { livingTrainers } from './living-trainers.js';
+import { readQueueStatus, type SyntxStatus } from './syntx-status.js';
 
 /** Who has a GPU of this machine. */
 interface GpuStatus {
@@ -38,6 +39,8 @@ export interface LocalStatus {
   readonly champion: string | null;
   /** Why the ledger could not be read, if so. */
   readonly ledgerError: string | null;
+  /** The SYNTX queue; `null` when none is configured. */
+  readonly syntx: SyntxStatus | null;
 }
 
 export async function readLocalStatus(context: CommandContext): Promise<LocalStatus> {
@@ -46,6 +49,7 @@ export async function readLocalStatus(context: CommandContext): Promise<LocalSta
     gpus: await gpuStatuses(context),
     runs: { total: runs.length, living: await livingTrainers(context) },
     ...readLedger(context.paths.ledger),
+    syntx: await readQueueStatus(context),
   };
 }
 
@@ -72,7 +76,7 @@ async function gpuStatus(index: number, { config: { gpu }, paths }: CommandConte
   }
 }
 
-function readLedger(path: string): Omit<LocalStatus, 'gpus' | 'runs'> {
+function readLedger(path: string): Omit<LocalStatus, 'gpus' | 'runs' | 'syntx'> {
   const empty = { lastCycle: null, undelivered: [], champion: null };
   let ledger: Ledger;
   try {

@@ -10,11 +10,12 @@ export interface StatusReport extends LocalStatus {
 }
 
 /** What a person has to do something about, one line each; empty when all is well. */
-export function problemsOf({ server, gpus, ledgerError }: StatusReport): string[] {
+export function problemsOf({ server, gpus, ledgerError, syntx }: StatusReport): string[] {
   return [
     ...(server.reachable ? server.queues.flatMap(queueProblems) : [serverProblem(server.error)]),
     ...(server.reachable ? server.schedules.filter(({ state }) => state === 'absent').map(absentProblem) : []),
     ...gpus.filter(({ state }) => state === 'unknown' || state === 'held-by-unknown').map(({ text }) => text),
+    ...(syntx === null ? [] : syntx.flags.map(({ text }) => `SYNTX queue: ${text}`)),
     ...(ledgerError === null ? [] : [`the ledger cannot be read: ${ledgerError}`]),
   ];
 }

@@ -24,6 +24,7 @@ export function statusText(report: StatusReport, problems: readonly string[]): s
         ]
       : []),
     section('Daily cycle', cycleText(report, now)),
+    section('SYNTX queue', report.syntx?.line ?? ''),
   ]
     .filter((part) => part !== '')
     .join('\n\n');
