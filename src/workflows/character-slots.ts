@@ -23,7 +23,7 @@ const slots = defineQuery<SlotState>(slotsQuery);
 const tower = proxyActivities<CharacterTowerActivities>(briefPolicy);
 
 /** A holder that ended without giving its place back (terminated, deleted) is noticed within this. */
-const lookPeriod = '30 seconds';
+const lookPeriod = { whileOthersWait: '30 seconds', otherwise: '10 minutes' } as const;
 
 /**
  * `characterSlots`: how many character runs are at work at once (`character.maxConcurrent`). It is started by the first run
@@ -32,6 +32,7 @@ const lookPeriod = '30 seconds';
 export async function characterSlots(state: SlotState = { holders: [], waiting: [] }): Promise<void> {
   const queue = new SlotQueue(state);
   let asked = false;
+  let looks = false;
   setHandler(requestSlot, (request) => {
     queue.request(request);
     asked = true;
@@ -41,14 +42,14 @@ export async function characterSlots(state: SlotState = { holders: [], waiting: 
   // The request that has started this workflow comes with it.
   await condition(() => asked || !queue.isEmpty);
   while (!queue.isEmpty) {
-    for (const granted of queue.takeGrants()) await grant(queue, granted);
-    if (queue.state.waiting.length > 0) await dropClosed(queue);
-    if (queue.isEmpty || queue.hasNews) continue;
-    if (workflowInfo().continueAsNewSuggested) await continueAsNew<typeof characterSlots>(queue.state);
     asked = false;
+    for (const granted of queue.takeGrants()) await grant(queue, granted);
+    if (looks || queue.state.waiting.length > 0) await dropClosed(queue);
+    if (queue.isEmpty || queue.hasNews || asked) continue;
+    if (workflowInfo().continueAsNewSuggested) await continueAsNew<typeof characterSlots>(queue.state);
     const news = () => asked || queue.isEmpty || queue.hasNews || workflowInfo().continueAsNewSuggested;
-    if (queue.state.waiting.length > 0) await condition(news, lookPeriod);
-    else await condition(news);
+    const period = queue.state.waiting.length > 0 ? lookPeriod.whileOthersWait : lookPeriod.otherwise;
+    looks = !(await condition(news, period));
   }
 }
 

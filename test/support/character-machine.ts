@@ -65,6 +65,15 @@ export class CharacterMachine {
     await this.tower.configure(mergeTables(base, settings));
   }
 
+  /** Changes the simulated ComfyUI while it runs. */
+  async change(settings: Partial<ComfyuiSettings>): Promise<void> {
+    const response = await fetch(`${this.comfyui.address}/sim/settings`, {
+      method: 'POST',
+      body: JSON.stringify(settings),
+    });
+    if (!response.ok) throw new Error(`the settings were refused: ${await response.text()}`);
+  }
+
   get datasets(): string {
     return join(this.tower.home, 'datasets');
   }

@@ -2,7 +2,7 @@ import { z } from 'zod';
 
 import { runReferenceSchema, runSchema } from '../inputs.js';
 
-export const jobReferenceSchema = z.object({ job: z.unknown(), run: runSchema.shape.run.optional() });
+export const jobReferenceSchema = z.object({ job: z.unknown().optional(), run: runSchema.shape.run.optional() });
 
 export const prepareInputSchema = jobReferenceSchema.extend({ owner: z.string().min(1).max(200) });
 

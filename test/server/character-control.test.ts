@@ -1,0 +1,135 @@
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { WorkflowFailedError } from '@temporalio/client';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+
+import type { CharacterLoraHandle } from '../../src/cli/character/start-character-lora.js';
+import type { ServerStatus } from '../../src/cli/status/server-status.js';
+import { createComfyuiClient } from '../../src/comfyui/client.js';
+import { startCharacterLora, pauseRun, resumeRun } from '../../src/client.js';
+import { readJournal } from '../../src/character/journal.js';
+import { livingLaunches } from '../../src/training/launch-record.js';
+import { runDirectory } from '../../src/training/run-directory.js';
+import { readSettled } from '../../src/training/settle.js';
+import { pino } from 'pino';
+
+import { CharacterMachine } from '../support/character-machine.js';
+import { waitUntil } from '../support/wait-until.js';
+
+let machine: CharacterMachine;
+
+beforeAll(async () => {
+  machine = await CharacterMachine.create({
+    comfyui: { renderMs: 50 },
+    settings: { train: { simulatedSecondsPerStep: 0.1 } },
+  });
+  await Promise.all([machine.tower.startControl(), machine.tower.startGpu()]);
+});
+afterAll(() => machine.close());
+
+const queue = () => createComfyuiClient({ baseUrl: machine.comfyui.address, log: pino({ level: 'silent' }) }).queue();
+const journalOf = (run: string) => readJournal(join(machine.tower.paths.runs, run, 'images.jsonl'));
+
+async function expectCancelled(handle: CharacterLoraHandle): Promise<void> {
+  await expect(handle.result()).rejects.toThrow(WorkflowFailedError);
+  expect((await handle.describe()).status.name).toBe('CANCELLED');
+}
+
+it('leaves no prompt behind when a rendering is cancelled, and goes on from its images when asked to (W11, W24)', async () => {
+  await machine.change({ renderMs: 1_000 });
+  const handle = await machine.start({ name: 'Ida', kohya: { max_train_epochs: 1 } });
+  await machine.accepted(handle.workflowId, 3);
+  const cancelled = await machine.tower.tower('character', 'cancel', 'ida', '--json');
+  expect(cancelled.exitCode).toBe(0);
+  await expectCancelled(handle);
+  expect(await queue()).toEqual({ running: [], pending: [] });
+  expect(await machine.isGpuHeld()).toBe(false);
+  const before = (await journalOf('character_ida_v1')).accepted;
+  expect(before.size).toBeGreaterThanOrEqual(3);
+
+  await machine.change({ renderMs: 50 });
+  const next = await startCharacterLora(machine.tower.client, { run: 'character_ida_v1' });
+  expect(next.workflowId).toBe('character-lora/ida/2');
+  const result = await next.result();
+  expect(result).toMatchObject({ run: 'character_ida_v1', images: { accepted: 12 }, lora: { outcome: 'published' } });
+  const { accepted } = await journalOf('character_ida_v1');
+  for (const [index, { promptId }] of before) expect(accepted.get(index)?.promptId).toBe(promptId);
+});
+
+it('pauses a rendering and a training, and goes on from where they were (W24)', async () => {
+  const { client } = machine.tower;
+  await machine.change({ renderMs: 1_000 });
+  const handle = await machine.start({ name: 'Pia', kohya: { max_train_epochs: 4 } });
+  const { workflowId } = handle;
+  await machine.accepted(workflowId, 2);
+  const paused = await machine.tower.tower('pause', workflowId, '--json');
+  expect(JSON.parse(String(paused.stdout))).toMatchObject({ state: 'saved', unit: 'images' });
+  expect(await queue()).toEqual({ running: [], pending: [] });
+  expect(await machine.isGpuHeld()).toBe(false);
+  const { accepted } = await journalOf('character_pia_v1');
+  const list = await machine.tower.tower('character', 'list', '--open', '--json');
+  expect(JSON.parse(String(list.stdout))).toMatchObject({ characters: [{ name: 'Pia', status: 'paused' }] });
+  await machine.change({ renderMs: 50 });
+  await resumeRun(client, workflowId);
+
+  await machine.trainingAtStep(workflowId, 12);
+  const state = await pauseRun(client, workflowId);
+  expect(state).toMatchObject({ state: 'saved' });
+  expect(state.step).toBeGreaterThan(0);
+  const run = runDirectory(join(machine.tower.paths.runs, 'character_pia_v1'));
+  expect(await livingLaunches(run)).toEqual([]);
+  expect(await machine.isGpuHeld()).toBe(false);
+  await resumeRun(client, workflowId);
+
+  const result = await handle.result();
+  expect(result.training).toMatchObject({ launches: 2 });
+  expect(result.training?.executedSteps).toBe(result.training?.plannedSteps);
+  const settled = await readSettled(run);
+  expect(settled?.steps.segments.at(-1)?.from).toBe(state.step + 1);
+  const after = (await journalOf('character_pia_v1')).accepted;
+  for (const [index, { promptId }] of accepted) expect(after.get(index)?.promptId).toBe(promptId);
+});
+
+it('leaves no trainer behind when a training is cancelled (W11, W24)', async () => {
+  const handle = await machine.start({ name: 'Uma', count: 2, kohya: { max_train_epochs: 50 } });
+  await machine.trainingAtStep(handle.workflowId, 3);
+  const run = runDirectory(join(machine.tower.paths.runs, 'character_uma_v1'));
+  expect(await livingLaunches(run)).toHaveLength(1);
+  await handle.cancel();
+  await expectCancelled(handle);
+  expect(await livingLaunches(run)).toEqual([]);
+  expect(await machine.isGpuHeld()).toBe(false);
+  expect((await readdir(machine.loras)).filter((name) => name.startsWith('uma'))).toEqual([]);
+});
+
+it('has the sixth run wait, says why, and lets it go on when a place is free', async () => {
+  await machine.change({ renderMs: 60_000 });
+  const start = (number: number) => machine.start({ name: `Waits ${number}`, count: 1, stages: ['generate'] });
+  const handles = await Promise.all([1, 2, 3, 4, 5].map(start));
+  await Promise.all(handles.map(({ workflowId }) => machine.stage(workflowId, 'render')));
+  handles.push(await start(6));
+  const sixth = 'character-lora/waits_6/1';
+  await machine.stage(sixth, 'wait for a slot');
+  const status = await waitUntil('the reason', async () => {
+    const { stdout } = await machine.tower.tower('status', '--json');
+    const { server } = JSON.parse(String(stdout)) as { server: ServerStatus };
+    const workflows = server.reachable ? server.workflows : [];
+    return workflows.find(({ workflowId, waitsFor }) => workflowId === sixth && waitsFor !== null);
+  });
+  expect(status.waitsFor).toContain('5 of at most 5 character runs are at work');
+  expect(status.waitsFor).toContain('next in line');
+
+  await handles[0]?.cancel();
+  await machine.stage(sixth, 'render');
+  // One that is ended from outside gives nothing back by itself; whoever asks next has that looked after.
+  await handles[1]?.terminate('a test');
+  handles.push(await start(7));
+  await machine.stage('character-lora/waits_7/1', 'render');
+  await Promise.all(handles.slice(2).map((handle) => handle.cancel()));
+  await Promise.all([...handles.slice(0, 1), ...handles.slice(2)].map(expectCancelled));
+  await waitUntil('the end of the places', async () => {
+    const { status: end } = await machine.tower.client.workflow.getHandle('character-slots').describe();
+    return end.name === 'COMPLETED';
+  });
+});
