@@ -1,20 +1,22 @@
 /** Below this many epochs a scatter cannot be told from a trend. */
-const leastEpochs = 5;
+const leastEpochs = 6;
 
 /**
  * How much a held-out loss scatters from epoch to epoch apart from its trend: twice the standard deviation of the difference of
- * two epochs, estimated robustly from second differences, in which any straight trend cancels out.
+ * two epochs, estimated robustly from third differences, in which any trend that bends evenly cancels out.
  *
- * @returns `null` for fewer than five epochs.
+ * @returns `null` for fewer than six epochs.
  */
 export function lossNoise(losses: readonly number[]): number | null {
   if (losses.length < leastEpochs) return null;
-  const bends = losses
-    .slice(2)
-    .map((loss, index) => Math.abs(loss - 2 * (losses[index + 1] ?? loss) + (losses[index] ?? loss)));
-  // The median of |N(0, s²)| is 0.6745 s; a second difference of independent values has 6 times their variance.
-  const deviation = median(bends) / 0.6745 / Math.sqrt(6);
+  const third = differences(differences(differences(losses)));
+  // The median of |N(0, s²)| is 0.6745 s; a third difference of independent values has 1 + 9 + 9 + 1 times their variance.
+  const deviation = median(third.map(Math.abs)) / 0.6745 / Math.sqrt(20);
   return 2 * Math.SQRT2 * deviation;
+}
+
+function differences(values: readonly number[]): number[] {
+  return values.slice(1).map((value, index) => value - (values[index] ?? value));
 }
 
 function median(values: readonly number[]): number {

@@ -1,0 +1,295 @@
+import { link, mkdir, readFile, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { pino } from 'pino';
+import sharp from 'sharp';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+
+import { captionDataset } from '../../src/character/caption-dataset.js';
+import { compareProof } from '../../src/character/compare-proof.js';
+import { placeByMarker } from '../../src/character/place-version.js';
+import { publishLora, readDelivery, type Delivery, type PublishRequest } from '../../src/character/publish.js';
+import { writeSidecar } from '../../src/character/sidecar.js';
+import { writeJsonDurable } from '../../src/files/durable-write.js';
+import { sha256OfFile } from '../../src/files/sha256.js';
+import { characterFolders, picture, preparedRun, renderAll, type CharacterFolders } from '../support/character-run.js';
+
+let folders: CharacterFolders;
+beforeEach(async () => (folders = await characterFolders()));
+afterEach(() => folders.remove());
+
+const options = () => ({ signal: new AbortController().signal, log: pino({ level: 'silent' }) });
+
+/** A LoRA with one tensor and some metadata, different for every content. */
+async function lora(content: string, comment = content): Promise<string> {
+  const data = Buffer.alloc(64, content);
+  const header = JSON.stringify({
+    __metadata__: { ss_training_comment: comment, ss_new_sd_model_hash: 'abc' },
+    'lora_unet_x.lora_up.weight': { dtype: 'U8', shape: [64], data_offsets: [0, 64] },
+  });
+  const length = Buffer.alloc(8);
+  length.writeBigUInt64LE(BigInt(header.length));
+  const path = join(folders.root, `${content}.safetensors`);
+  await writeFile(path, Buffer.concat([length, Buffer.from(header), data]));
+  return path;
+}
+
+async function request(run: string, fields: Partial<PublishRequest> = {}): Promise<PublishRequest> {
+  const source = fields.source ?? (await lora(run));
+  return {
+    ...{ run, source, sha256: await sha256OfFile(source), loras: folders.loras, output: 'elara_lora' },
+    ...{ alias: false, simulated: false, deliverSimulated: false, record: join(folders.root, `${run}.json`) },
+    ...fields,
+  };
+}
+
+const publish = async (run: string, fields: Partial<PublishRequest> = {}): Promise<Delivery> =>
+  publishLora(await request(run, fields), options());
+
+const visible = async () => (await readdir(folders.loras)).filter((name) => !name.startsWith('.')).sort();
+
+describe('W16: a LoRA appears whole, under a name that never was', () => {
+  it('complete, readable for everybody, the next version each time', async () => {
+    const delivery = await publish('a');
+    expect(delivery).toMatchObject({
+      loraName: 'elara_lora-v1.safetensors',
+      version: 1,
+      simulated: false,
+      alias: null,
+    });
+    expect(await readFile(delivery.path)).toEqual(await readFile(join(folders.root, 'a.safetensors')));
+    expect((await stat(delivery.path)).mode & 0o777).toBe(0o644);
+    expect(await sha256OfFile(delivery.path)).toBe(delivery.sha256);
+    expect(await publish('b')).toMatchObject({ loraName: 'elara_lora-v2.safetensors' });
+    await rm(delivery.path);
+    await writeFile(join(folders.loras, 'ELARA_LORA-V7.safetensors'), 'x');
+    await writeFile(join(folders.loras, 'elara_lora-v9.json'), '{}');
+    expect(await publish('c')).toMatchObject({ version: 10 });
+    expect(await visible()).toEqual([
+      'ELARA_LORA-V7.safetensors',
+      'elara_lora-v10.safetensors',
+      'elara_lora-v2.safetensors',
+      'elara_lora-v9.json',
+    ]);
+    expect((await readdir(folders.loras)).filter((name) => name.startsWith('.'))).toEqual([]);
+  });
+
+  it('of ten jobs for one name at the same moment each has its own', async () => {
+    const all = await Promise.all(Array.from({ length: 10 }, (_, index) => publish(`run${index}`)));
+    expect(new Set(all.map(({ loraName }) => loraName)).size).toBe(10);
+    for (const { path, sha256 } of all) expect(await sha256OfFile(path)).toBe(sha256);
+  });
+
+  it('a repeated call finds what it has published', async () => {
+    const first = await publish('a');
+    expect(await publish('a')).toEqual(first);
+    expect(await visible()).toHaveLength(1);
+    expect(await readDelivery(join(folders.root, 'none.json'))).toBeUndefined();
+  });
+
+  it('a crash between its appearance and the record publishes no second one', async () => {
+    const first = await publish('a');
+    await rm(join(folders.root, 'a.json'));
+    await link(first.path, join(folders.loras, '.tower-a.tmp'));
+    await publish('b');
+    expect(await publish('a')).toMatchObject({ loraName: first.loraName, version: 1 });
+    expect(await visible()).toHaveLength(2);
+    expect(await readdir(folders.loras)).toHaveLength(2);
+  });
+
+  it('without hard links the name is reserved by a file beside it, and nothing is replaced either', async () => {
+    const target = join(folders.loras, 'x-v1.safetensors');
+    const draft = async (name: string) => {
+      await writeFile(join(folders.loras, name), name);
+      return join(folders.loras, name);
+    };
+    const placed = await Promise.all(
+      ['.a', '.b', '.c'].map(async (name) => placeByMarker(await draft(name), target, name)),
+    );
+    expect(placed.filter(Boolean)).toHaveLength(1);
+    const winner = ['.a', '.b', '.c'][placed.indexOf(true)] ?? '';
+    expect(await readFile(target, 'utf8')).toBe(winner);
+    await rm(`${target}.reserved`);
+    expect(await placeByMarker(await draft('.d'), target, '.d')).toBe(false);
+    expect(await readFile(target, 'utf8')).toBe(winner);
+    // A crash came between the reservation and the rename.
+    await writeFile(join(folders.loras, 'y-v1.safetensors.reserved'), '.e');
+    expect(await placeByMarker(await draft('.e'), join(folders.loras, 'y-v1.safetensors'), '.e')).toBe(true);
+  });
+});
+
+describe('W27: no stale or changed file is taken for the result', () => {
+  it('another file than the chosen one is refused, and nothing appears', async () => {
+    const wrong = await request('a');
+    await expect(publishLora({ ...wrong, sha256: 'f'.repeat(64) }, options())).rejects.toMatchObject({
+      code: 'LORA_CHANGED',
+    });
+    await writeFile(wrong.source, 'cut short');
+    await expect(publishLora(wrong, options())).rejects.toMatchObject({ code: 'SAFETENSORS_INVALID' });
+    expect(await readdir(folders.loras)).toEqual([]);
+  });
+
+  it('a published file that was taken away is published again under a new version', async () => {
+    const first = await publish('a');
+    await publish('b');
+    await rm(first.path);
+    expect(await publish('a')).toMatchObject({ version: 3 });
+  });
+
+  it('a folder that is not there is not made', async () => {
+    const loras = join(folders.root, 'typo');
+    await expect(publish('a', { loras })).rejects.toMatchObject({ code: 'LORAS_FOLDER_MISSING', retryable: false });
+    await expect(stat(loras)).rejects.toThrow();
+  });
+
+  it('a folder that may not be written is named; a cancelled copy leaves nothing', async () => {
+    await expect(publish('a', { loras: '/sys/kernel' })).rejects.toMatchObject({
+      code: 'NO_PERMISSION',
+      message: /\/sys\/kernel/,
+    });
+    const cancelled = AbortSignal.abort(new Error('stop'));
+    await expect(publishLora(await request('a'), { ...options(), signal: cancelled })).rejects.toThrow('stop');
+    expect(await readdir(folders.loras)).toEqual([]);
+  });
+});
+
+describe('W9: simulated LoRAs say so', () => {
+  it('are published only on demand, under a name that says it', async () => {
+    const source = await lora('s', '[simulated] run');
+    const simulated = { source, simulated: true, alias: true };
+    await expect(publish('a', simulated)).rejects.toMatchObject({ code: 'SIMULATED_NOT_DELIVERED' });
+    expect(await publish('a', { ...simulated, deliverSimulated: true })).toMatchObject({
+      ...{ loraName: 'elara_lora-simulated-v1.safetensors', simulated: true },
+      alias: 'elara_lora-simulated.safetensors',
+    });
+  });
+
+  it('are never published as real ones', async () => {
+    const source = await lora('s', '[simulated] run');
+    await expect(publish('a', { source })).rejects.toMatchObject({ code: 'SIMULATED_NOT_DELIVERED' });
+    expect(await readdir(folders.loras)).toEqual([]);
+  });
+});
+
+describe('the alias', () => {
+  const alias = () => join(folders.loras, 'elara_lora.safetensors');
+
+  it('is always the newest version, and a copy', async () => {
+    const first = await publish('a', { alias: true });
+    expect(first).toMatchObject({ alias: 'elara_lora.safetensors', aliasRefused: null });
+    expect(await sha256OfFile(alias())).toBe(first.sha256);
+    const second = await publish('b', { alias: true });
+    expect(await sha256OfFile(alias())).toBe(second.sha256);
+    expect((await stat(alias())).ino).not.toBe((await stat(second.path)).ino);
+    expect((await stat(alias())).mode & 0o777).toBe(0o644);
+  });
+
+  it("never replaces somebody else's file: the version is published, the alias refused with the reason", async () => {
+    await writeFile(alias(), 'mine');
+    const delivery = await publish('a', { alias: true });
+    expect(delivery).toMatchObject({
+      version: 1,
+      alias: null,
+      aliasRefused: expect.stringContaining('not put there') as string,
+    });
+    expect(await readFile(alias(), 'utf8')).toBe('mine');
+    await rm(alias());
+    await publish('b', { alias: true });
+    await writeFile(alias(), 'changed by hand');
+    expect(await publish('c', { alias: true })).toMatchObject({ alias: null });
+    expect(await readFile(alias(), 'utf8')).toBe('changed by hand');
+  });
+
+  it('a crash between its record and its rename is made good', async () => {
+    const first = await publish('a', { alias: true });
+    const second = await publish('b', { alias: true });
+    // As if the rename of the second had not happened.
+    await writeFile(alias(), await readFile(first.path));
+    await rm(join(folders.root, 'b.json'));
+    await link(second.path, join(folders.loras, '.tower-b.tmp'));
+    expect(await publish('b', { alias: true })).toMatchObject({ version: 2, alias: 'elara_lora.safetensors' });
+    expect(await sha256OfFile(alias())).toBe(second.sha256);
+  });
+});
+
+describe('W25: the proof', () => {
+  const path = (name: string) => join(folders.root, name);
+
+  it('says how much the images differ', async () => {
+    const grey = (value: number) =>
+      sharp({ create: { width: 10, height: 10, channels: 3, background: { r: value, g: value, b: value } } });
+    await grey(100).toFile(path('a.png'));
+    const changed = await grey(130).resize(5, 10).png().toBuffer();
+    await grey(100)
+      .composite([{ input: changed, left: 0, top: 0 }])
+      .toFile(path('b.png'));
+    expect(await compareProof(path('a.png'), path('b.png'))).toEqual({
+      meanAbsolute: 15,
+      largest: 30,
+      changedShare: 0.5,
+    });
+  });
+
+  it('images that are the same prove that the LoRA does nothing, whatever their files look like', async () => {
+    await picture(path('a.png'), 1);
+    await sharp(path('a.png')).png({ compressionLevel: 1 }).withMetadata().toFile(path('b.png'));
+    expect(await sha256OfFile(path('a.png'))).not.toBe(await sha256OfFile(path('b.png')));
+    await expect(compareProof(path('a.png'), path('b.png'))).rejects.toMatchObject({ code: 'LORA_WITHOUT_EFFECT' });
+  });
+
+  it('images that cannot be compared are no proof', async () => {
+    await picture(path('a.png'), 1);
+    await picture(path('b.png'), 1, { width: 64, height: 72 });
+    await writeFile(path('c.png'), 'x');
+    for (const other of ['b.png', 'c.png', 'd.png']) {
+      await expect(compareProof(path('a.png'), path(other)), other).rejects.toMatchObject({ code: 'PROOF_INVALID' });
+    }
+  });
+});
+
+describe('the sidecar', () => {
+  const facts = {
+    towerVersion: '1',
+    comfyui: { version: '0.3', simulated: false },
+    trainer: { driver: 'kohya' },
+    simulated: false,
+  };
+
+  it('has everything that the LoRA was made from', async () => {
+    const run = await preparedRun(folders, { count: 2, minImages: 1, trigger: 'elara_xk' });
+    await renderAll(run);
+    await captionDataset(run, options());
+    await writeFile(join(run.dataset.images, 'elara_002.txt'), 'by hand');
+    await expect(writeSidecar(run, facts)).rejects.toMatchObject({ code: 'NOTHING_DELIVERED' });
+    await publish(run.reservation.run, { record: run.paths.delivery });
+    await writeJsonDurable(run.paths.choice, { epoch: 3, reason: 'lowest' });
+    const path = await writeSidecar(run, facts);
+    expect(path).toBe(join(folders.loras, 'elara_lora-v1.json'));
+    const text = await readFile(path, 'utf8');
+    expect(JSON.parse(text)).toMatchObject({
+      ...{ version: 1, simulated: false, run: 'character_elara_v1', choice: { epoch: 3 }, proof: null },
+      character: { name: 'Elara', trigger: 'elara_xk' },
+      versions: { tower: '1', comfyui: { version: '0.3' }, trainer: { driver: 'kohya' } },
+      baseModel: { ss_new_sd_model_hash: 'abc' },
+      job: { count: 2, width: 64 },
+      plan: { seed: 1, images: 2 },
+      dataset: {
+        folder: run.dataset.folder,
+        images: [
+          {
+            index: 1,
+            file: 'elara_001.png',
+            attempt: 1,
+            captionEdited: false,
+            caption: expect.stringMatching(/^elara_xk/) as string,
+          },
+          { index: 2, file: 'elara_002.png', captionEdited: true, caption: 'by hand' },
+        ],
+      },
+    });
+    await writeSidecar(run, facts);
+    expect(await readFile(path, 'utf8')).toBe(text);
+    await mkdir(join(folders.root, 'elsewhere'));
+    await rename(path, join(folders.root, 'elsewhere', 'x.json'));
+  });
+});
