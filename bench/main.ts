@@ -12,11 +12,12 @@ import { renderTable } from './render/render-table.js';
 import { figureRow, judge, type Verdict } from './verdict.js';
 
 const usage = `npm run bench -- [--rows <n>] [--bytes <n>] [--rounds <n>] [--only import|upload|render|learning]
-                 [--images <n>] [--image-ms <n>] [--against <names>] [--worlds <n>] [--world-days <n>] [--seed <text>]
+                 [--images <n>] [--image-ms <n>] [--against <names>] [--restart-after <n>] [--worlds <n>] [--world-days <n>] [--seed <text>]
 
 Measures Tower beside others that do the same work, one right after the other, each in a process of its own: import and upload
 beside the bare minimum, rendering beside usual loops and npm packages on one simulated ComfyUI (--against, with commas:
-${Object.keys(opponents).join(', ')}; default all).
+${Object.keys(opponents).join(', ')}; default all; with
+--restart-after the server forgets everything in the middle of the image after so many).
 Learning is measured in simulated worlds, all policies in the same ones.
 Prints tables to stderr and JSON to stdout; exit code 1 when a limit is missed.`;
 
@@ -29,6 +30,7 @@ const { values } = parseArgs({
     images: { type: 'string', default: '40' },
     'image-ms': { type: 'string', default: '500' },
     against: { type: 'string' },
+    'restart-after': { type: 'string' },
     worlds: { type: 'string', default: '40' },
     'world-days': { type: 'string', default: '30' },
     seed: { type: 'string', default: 'report' },
@@ -56,7 +58,11 @@ if (values.help) {
   if (isWanted('render')) {
     const options = { images: count('images', values.images), renderMs: count('image-ms', values['image-ms']) };
     const against = opponentsIn(values.against);
-    const verdict = await inDirectory((directory) => runRenderBenchmark(directory, { ...options, against }));
+    const after = values['restart-after'];
+    const restartAfter = after === undefined ? null : count('restart-after', after);
+    const verdict = await inDirectory((directory) =>
+      runRenderBenchmark(directory, { ...options, against, restartAfter }),
+    );
     verdicts.push(verdict);
     tables.push(...renderTable(verdict));
   }

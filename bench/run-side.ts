@@ -7,11 +7,16 @@ import { sides, type SideName } from './sides.js';
 import { measure } from './measure.js';
 import type { BenchPlace, SideResult } from './side.js';
 
-/** Measures one side in a process of its own, so that neither side finds the other's memory or compiled code. */
-export async function runSide(name: SideName, place: BenchPlace): Promise<SideResult> {
+/**
+ * Measures one side in a process of its own, so that neither side finds the other's memory or compiled code.
+ *
+ * @throws when it fails, or takes longer than `timeout` milliseconds.
+ */
+export async function runSide(name: SideName, place: BenchPlace, timeout?: number): Promise<SideResult> {
   await mkdir(place.directory, { recursive: true });
   const program = fileURLToPath(import.meta.url);
-  const { stdout } = await execa(process.execPath, [program, name, JSON.stringify(place)], { stderr: 'inherit' });
+  const args = [program, name, JSON.stringify(place)];
+  const { stdout } = await execa(process.execPath, args, { stderr: ['inherit', 'pipe'], timeout });
   // The last line: some of the libraries that are measured talk on standard output.
   return JSON.parse(stdout.slice(stdout.lastIndexOf('\n') + 1)) as SideResult;
 }

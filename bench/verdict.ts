@@ -24,14 +24,7 @@ export function judge({ name, limits }: Benchmark, size: number, rounds: readonl
   const worst = (value: (side: SideResult) => number) => Math.max(...rounds.map(({ tower }) => value(tower)));
   const speed = median(rounds.map(({ bare, tower }) => bare.seconds / tower.seconds));
   const figures: Figure[] = [
-    {
-      what: 'speed, bare = 1',
-      value: speed,
-      limit: limits.speed,
-      bound: 'at least',
-      unit: '',
-      ok: speed >= limits.speed,
-    },
+    atLeast('speed, bare = 1', speed, limits.speed, ''),
     atMost('memory growth', worst((side) => side.memoryGrowth) / 2 ** 20, limits.memoryGrowth / 2 ** 20, 'MiB'),
     atMost(
       'longest block of the event loop',
@@ -41,6 +34,10 @@ export function judge({ name, limits }: Benchmark, size: number, rounds: readonl
     ),
   ];
   return { benchmark: name, size, rounds, figures, ok: figures.every(({ ok }) => ok) };
+}
+
+export function atLeast(what: string, value: number, limit: number, unit: Figure['unit']): Figure {
+  return { what, value, limit, bound: 'at least', unit, ok: value >= limit };
 }
 
 export function atMost(what: string, value: number, limit: number, unit: Figure['unit']): Figure {

@@ -3,11 +3,11 @@ import { figureRow } from '../verdict.js';
 import type { RenderSideReport, RenderVerdict } from './render-benchmark.js';
 
 /** Tower against its limits, and all sides beside each other. */
-export function renderTable({ size, renderMs, figures, sides }: RenderVerdict): string[] {
+export function renderTable({ benchmark, size, renderMs, figures, sides }: RenderVerdict): string[] {
   return [
     tableText(
       [
-        `RENDER ${size} images of ${renderMs} ms`,
+        `${benchmark.toUpperCase()} ${size} images of ${renderMs} ms`,
         'IDLE p50',
         'p99',
         'LONGEST',

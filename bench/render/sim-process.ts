@@ -1,18 +1,24 @@
 import { once } from 'node:events';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 
-import axios from 'axios';
+import axios, { AxiosError, type AxiosInstance } from 'axios';
 import { execa } from 'execa';
 
 import { packageRoot } from '../../src/files/package-root.js';
+import type { FaultRule } from '../../src/sims/comfyui/faults.js';
 import type { StatisticsReport } from '../../src/sims/comfyui/statistics.js';
 
 export interface SimProcess {
   readonly address: string;
-  /** Makes it forget all jobs and counts, so that every side finds it the same. */
-  fresh(): Promise<void>;
+  /** Makes it forget all jobs and counts, so that every side finds it the same, and sets what is to go wrong. */
+  fresh(faults: readonly FaultRule[]): Promise<void>;
   statistics(): Promise<StatisticsReport>;
   stop(): Promise<void>;
+}
+
+interface QueueLength {
+  readonly exec_info: { readonly queue_remaining: number };
 }
 
 /** The simulated ComfyUI in a process of its own. */
@@ -26,15 +32,37 @@ export async function startComfyuiProcess(directory: string, renderMs: number): 
   const http = axios.create({ baseURL: address, proxy: false });
   return {
     address,
-    async fresh() {
+    async fresh(faults) {
+      await answering(http);
+      await http.delete('/sim/faults');
+      await http.post('/queue', { clear: true });
+      await http.post('/interrupt', {});
+      while ((await http.get<QueueLength>('/prompt')).data.exec_info.queue_remaining > 0) await pause(50);
       await http.post('/history', { clear: true });
       await http.post('/free', { unload_models: true, free_memory: true });
+      await http.post('/sim/faults', faults);
       await http.delete('/sim/statistics');
     },
-    statistics: async () => (await http.get<StatisticsReport>('/sim/statistics')).data,
+    async statistics() {
+      await answering(http);
+      return (await http.get<StatisticsReport>('/sim/statistics')).data;
+    },
     async stop() {
       child.kill();
       await child;
     },
   };
+}
+
+/** Waits while it is restarting. */
+async function answering(http: AxiosInstance): Promise<void> {
+  for (;;) {
+    try {
+      await http.get('/sim/settings');
+      return;
+    } catch (error) {
+      if (!(error instanceof AxiosError) || error.code !== 'ECONNREFUSED') throw error;
+      await pause(100);
+    }
+  }
 }

@@ -1,27 +1,30 @@
+import { join } from 'node:path';
+
 import { pino } from 'pino';
 
+import { makeRun } from '../../src/activities/character/prepare-run.js';
+import { renderDataset } from '../../src/activities/character/render-dataset.js';
+import { characterJobSchema } from '../../src/character/job.js';
 import { createComfyuiClient } from '../../src/comfyui/client.js';
-import { renderImages } from '../../src/comfyui/render/render-images.js';
 import type { Side } from '../side.js';
-import { graphsOf, targetOf } from './images.js';
 
+/** What the activity `renderCharacter` does between taking the GPU and giving it back: each image is checked, and in the journal. */
 export const towerRender: Side = {
   async prepare({ directory, address = '', images = 0 }) {
-    const graphs = await graphsOf('tower', images);
+    const job = characterJobSchema.parse({ name: 'Knight', description: 'a knight', count: images });
+    const run = await makeRun({
+      ...{ job, datasets: join(directory, 'datasets'), runs: join(directory, 'runs') },
+      ...{ owner: 'bench', run: undefined },
+    });
     const log = pino({ level: 'warn' }, process.stderr);
     const client = createComfyuiClient({ baseUrl: address, log });
     return async () => {
       const { signal } = new AbortController();
-      const { delivered } = await renderImages(
-        {
-          client,
-          runKey: 'bench',
-          images: graphs.map((graph, index) => ({ key: String(index), graph, target: targetOf(directory, index) })),
-          onImage: () => Promise.resolve('accepted'),
-        },
-        { signal, log },
-      );
-      if (delivered !== images) throw new Error(`expected ${images} images, found ${delivered}`);
+      const rendering = { run, client, awayMs: 60_000, shouldStop: () => undefined };
+      const { accepted, rejected } = await renderDataset(rendering, { signal, log });
+      if (accepted !== images || rejected > 0) {
+        throw new Error(`expected ${images} images, found ${accepted} and ${rejected} rejected ones`);
+      }
     };
   },
 };
