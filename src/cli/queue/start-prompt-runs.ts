@@ -1,3 +1,5 @@
+import { randomUUID } from 'node:crypto';
+
 import {
   type Client,
   WorkflowExecutionAlreadyStartedError,
@@ -44,7 +46,7 @@ export function startCleaning(client: Client, input: CleanQueueInput): Started<t
 export async function startTickOf(client: Client, input: PromptTickInput): Started<typeof promptTick> {
   return client.workflow.start<typeof promptTick>('promptTick', {
     taskQueue: towerQueue,
-    workflowId: `prompt-tick/by-hand-${new Date().toISOString()}`,
+    workflowId: `prompt-tick/by-hand-${input.kind}-${randomUUID()}`,
     workflowExecutionTimeout: promptExecutionTimeouts[input.kind],
     staticSummary: `${input.kind}, started by hand`,
     args: [input],
