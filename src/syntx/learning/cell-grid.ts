@@ -8,6 +8,8 @@ export class CellGrid {
   readonly size: number;
   readonly #rows: ReadonlyMap<string, number>;
   readonly #columns: ReadonlyMap<string, number>;
+  readonly #rowOf: Uint16Array;
+  readonly #columnOf: Uint16Array;
 
   constructor({ styles, topics }: Landscape) {
     this.styles = [...new Set(styles)];
@@ -15,6 +17,8 @@ export class CellGrid {
     this.size = this.styles.length * this.categories.length;
     this.#rows = numbered(this.styles);
     this.#columns = numbered(this.categories);
+    this.#rowOf = Uint16Array.from({ length: this.size }, (_, index) => Math.floor(index / this.categories.length));
+    this.#columnOf = Uint16Array.from({ length: this.size }, (_, index) => index % this.categories.length);
   }
 
   /** `undefined` for a style or category that is not configured (any more). */
@@ -30,11 +34,11 @@ export class CellGrid {
   }
 
   row(index: number): number {
-    return Math.floor(index / this.categories.length);
+    return this.#rowOf[index]!;
   }
 
   column(index: number): number {
-    return index % this.categories.length;
+    return this.#columnOf[index]!;
   }
 }
 

@@ -21,11 +21,16 @@ export const level = { mean: 50, variance: 30 ** 2 } as const;
 
 /** Covariance of the means of all cells in a landscape with this spread, without the common level. */
 export function effectCovariance(grid: CellGrid, { style, category, pair }: Spread): SquareMatrix {
-  return SquareMatrix.from(grid.size, (a, b) => {
-    const sameStyle = grid.row(a) === grid.row(b) ? style ** 2 : 0;
-    const sameCategory = grid.column(a) === grid.column(b) ? category ** 2 : 0;
-    return sameStyle + sameCategory + (a === b ? pair ** 2 : 0);
-  });
+  const matrix = new SquareMatrix(grid.size);
+  for (let a = 0; a < grid.size; a++) {
+    for (let b = 0; b < grid.size; b++) {
+      const sameStyle = grid.row(a) === grid.row(b) ? style ** 2 : 0;
+      const sameCategory = grid.column(a) === grid.column(b) ? category ** 2 : 0;
+      matrix.values[a * grid.size + b] = sameStyle + sameCategory;
+    }
+    matrix.values[a * grid.size + a]! += pair ** 2;
+  }
+  return matrix;
 }
 
 /** Variance of single scores in a cell: its own as far as it has scores, otherwise what the cells have in common. */

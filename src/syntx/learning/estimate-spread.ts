@@ -12,9 +12,10 @@ const priorLogDeviation = 1;
 const priorNoiseDegrees = 10;
 
 const deviations = ['style', 'category', 'pair', 'noise'] as const;
-const steps = [1 / 3, 1 / 1.7, 1 / 1.2, 1.2, 1.7, 3];
+const coarseSteps = [1 / 3, 1 / 1.7, 1.7, 3];
+const fineSteps = [1 / 1.2, 1.2];
 const noiseDegreesTried = [3, 6, 10, 20, 50, 200];
-const sweeps = 6;
+const mostSweeps = 8;
 
 export const priorSpread: Spread = {
   style: priorMedian,
@@ -38,15 +39,16 @@ export function estimateSpread(grid: CellGrid, landscapes: readonly CellStatisti
     const found = fit(spread);
     if (found > best.fit) best = { spread, fit: found };
   };
-  for (let sweep = 0; sweep < sweeps; sweep++) {
+  for (let sweep = 0; sweep < mostSweeps; sweep++) {
     const before = best.fit;
+    const steps = sweep === 0 ? coarseSteps : fineSteps;
     for (const name of deviations) {
       const { spread } = best;
       for (const step of steps) attempt({ ...spread, [name]: spread[name] * step });
     }
     const { spread } = best;
     for (const noiseDegrees of noiseDegreesTried) attempt({ ...spread, noiseDegrees });
-    if (best.fit - before < 0.01) break;
+    if (sweep > 0 && best.fit - before < 0.05) break;
   }
   return best.spread;
 }

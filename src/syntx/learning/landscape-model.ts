@@ -33,7 +33,7 @@ export interface WrapperModel {
 
 /** Rough divisions are enough to estimate the spread, and quick. */
 const coarseBlock = 50;
-const fineBlock = 10;
+const fineBlock = 20;
 /** Less probable beginnings are not followed up. */
 const leastProbability = 0.02;
 /** How many of the latest scores tell which wrapper will score the next prompts. */
