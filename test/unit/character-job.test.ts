@@ -99,6 +99,9 @@ describe('a job', () => {
     ['a data set to make that is there', { ...least, dataset: '/data/x' }, 'dataset'],
     ['a relative folder', { ...least, outputDir: 'here' }, 'outputDir'],
     ['simulated delivery of real training', { ...least, deliver: { simulated: true } }, 'deliver'],
+    ['an option that sd-scripts has not', { ...least, kohya: { network_dimm: 8 } }, 'network_dimm'],
+    ['an option with a wrong value', { ...least, kohya: { max_train_epochs: 0 } }, 'max_train_epochs'],
+    ['options that exclude each other', { ...least, kohya: { sdpa: true, xformers: true } }, 'choose one of'],
     ['a trigger of commas', { ...least, trigger: ' , ' }, 'trigger'],
     ['no table', 'Elara', 'table'],
   ])('refuses %s', (_, job, named) => {
