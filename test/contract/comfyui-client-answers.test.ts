@@ -122,10 +122,11 @@ describe('wedged', () => {
   test('nothing answers for a while: waited for, and nothing is rendered twice', async () => {
     bench = await RenderBench.start({ settings: { renderMs: 20 } });
     const rendering = bench.render(await bench.images(8), {
+      client: bench.impatientClient(),
       onImage: ({ image }) => {
         if (image.key === 'image-2') {
           bench.server.change({ wedged: 'http' });
-          setTimeout(() => bench.server.change({ wedged: 'none' }), 2_500);
+          setTimeout(() => bench.server.change({ wedged: 'none' }), 900);
         }
         return Promise.resolve('accepted');
       },
@@ -139,7 +140,7 @@ describe('wedged', () => {
   test('nothing answers any more: COMFYUI_TIMEOUT after the limit', async () => {
     bench = await RenderBench.start();
     bench.server.change({ wedged: 'http' });
-    const rendering = bench.render(await bench.images(2), { limits: { awayMs: 100 } });
+    const rendering = bench.render(await bench.images(2), { client: bench.impatientClient(), limits: { awayMs: 100 } });
     await expect(rendering).rejects.toMatchObject({ code: 'COMFYUI_TIMEOUT', retryable: true });
   });
 });

@@ -25,7 +25,7 @@ async function queued(running: number, pending: number): Promise<void> {
   });
 }
 
-describe.each(['A', 'B', 'N'] as const)('dialect %s', (dialect) => {
+describe.each(['A', 'N'] as const)('dialect %s', (dialect) => {
   test('a stop lets the running image be delivered and takes back the one that waits', async () => {
     bench = await RenderBench.start({ dialect, settings: { renderMs: 500 } });
     const stop = { reason: 'daily training waits' };

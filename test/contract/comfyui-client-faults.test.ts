@@ -29,9 +29,9 @@ const output = (fault: 'missing' | 'truncated' | 'corrupt'): PromptFault => ({ k
 
 const cases: readonly Case[] = [
   { what: 'failed', fault: error, recovery: 'failed', renders: 7, dialects: ['A', 'B'] },
-  { what: 'out of memory', fault: outOfMemory, recovery: 'out-of-memory', renders: 7, dialects: ['A', 'B'] },
+  { what: 'out of memory', fault: outOfMemory, recovery: 'out-of-memory', renders: 7, dialects: ['B'] },
   { what: 'interrupted by somebody', fault: interrupted, recovery: 'interrupted', renders: 7, dialects: ['A', 'N'] },
-  { what: 'deleted by somebody', fault: deleted, recovery: 'deleted', renders: 6, dialects: ['A', 'B', 'N'] },
+  { what: 'deleted by somebody', fault: deleted, recovery: 'deleted', renders: 6, dialects: ['A', 'N'] },
   { what: 'output missing', fault: output('missing'), recovery: 'output-missing', renders: 7, dialects: ['B'] },
   { what: 'output truncated', fault: output('truncated'), recovery: 'output-damaged', renders: 7, dialects: ['A'] },
   { what: 'output corrupt', fault: output('corrupt'), recovery: 'output-damaged', renders: 7, dialects: ['N'] },

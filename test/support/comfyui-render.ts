@@ -53,7 +53,7 @@ export class RenderBench {
   private constructor(directory: string, server: ComfyuiServer) {
     this.directory = directory;
     this.server = server;
-    this.client = createComfyuiClient({ baseUrl: server.address, log: quiet, timeouts: { requestMs: 2_000 } });
+    this.client = createComfyuiClient({ baseUrl: server.address, log: quiet, timeouts: { requestMs: 5_000 } });
   }
 
   static async start(options: Omit<ComfyuiServerOptions, 'directory'> = {}): Promise<RenderBench> {
@@ -64,6 +64,13 @@ export class RenderBench {
   async close(): Promise<void> {
     await this.server.close();
     await rm(this.directory, { recursive: true, force: true });
+  }
+
+  /** A client that waits for an answer for a short time only. */
+  impatientClient(): ComfyuiClient {
+    const [baseUrl, requestMs] = [this.server.address, 300];
+    const timeouts = { requestMs, submitMs: requestMs, downloadMs: requestMs };
+    return createComfyuiClient({ baseUrl, log: quiet, timeouts });
   }
 
   async image(key: string, graph?: Graph): Promise<RenderImage> {

@@ -65,7 +65,7 @@ describe('how a finished prompt ended', () => {
   });
 
   test('outputs of custom nodes do not disturb', () => {
-    const odd = { '3': { text: ['hi'] }, '4': { images: [{ url: 'x' }], gifs: [] }, ...files };
+    const odd = { '2': ['list'], '3': { text: ['hi'] }, '4': { images: [{ url: 'x' }], gifs: [] }, ...files };
     expect(end('success', [], odd)).toMatchObject({ kind: 'succeeded', outputs: files });
   });
 });
