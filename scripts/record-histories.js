@@ -8,7 +8,7 @@ import { startVitest } from 'vitest/node';
 const vitest = await startVitest('test', [], {
   root: new URL('..', import.meta.url).pathname,
   config: false,
-  include: ['test/replay/record-histories.ts'],
+  include: ['test/replay/record-*.ts'],
   testTimeout: 180_000,
   hookTimeout: 180_000,
 });

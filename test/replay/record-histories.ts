@@ -1,7 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
 import { afterAll, beforeAll, it } from 'vitest';
 
 import { pauseRun, resumeRun, startDailyTick } from '../../src/client.js';
@@ -9,13 +8,11 @@ import { editorBatches } from '../../src/sims/signz-mind/editor-batches.js';
 import type { DailyTickResult } from '../../src/workflows/daily-tick.js';
 import { DailyMachine } from '../support/daily-machine.js';
 import { waitUntil } from '../support/wait-until.js';
-import { historiesDirectory } from './histories.js';
+import { writeHistory } from './write-history.js';
 
 /** Run by `npm run record-histories`, not by the tests. */
 
 const small = { clients: 1, filesPerDay: 4 };
-/** What only tells where a history was recorded. */
-const local = new Set(['identity', 'binaryChecksum', 'buildId', 'workerInstanceKey', 'processKey', 'hostName']);
 let machine: DailyMachine;
 
 beforeAll(async () => {
@@ -26,10 +23,7 @@ beforeAll(async () => {
 afterAll(() => machine.close());
 
 async function record(name: string, workflowId: string): Promise<void> {
-  const history = await machine.tower.client.workflow.getHandle(workflowId).fetchHistory();
-  const text = historyToJSON(history).replaceAll(/control@[^"]+/g, 'recorded');
-  const neutral: unknown = JSON.parse(text, (key, value: unknown) => (local.has(key) ? 'recorded' : value));
-  await writeFile(join(historiesDirectory, `${name}.json`), `${JSON.stringify(neutral)}\n`);
+  await writeHistory(machine.tower.client, name, workflowId);
 }
 
 async function closed(workflowId: string): Promise<void> {
