@@ -162,6 +162,12 @@ it('never shows the key', async () => {
   );
 });
 
+it('without a key for OpenAI itself a run ends before it begins', async () => {
+  const error = await failure(world.generate(plan('a', 'b'), { baseUrl: undefined }, { apiKey: undefined }));
+  expect(error).toMatchObject({ code: 'LLM_KEY_MISSING', retryable: false });
+  expect(world.calls).toEqual([]);
+});
+
 it('an endpoint of one’s own needs no key', async () => {
   const own = await LlmWorld.create({ apiKey: undefined });
   try {

@@ -1,6 +1,5 @@
 import pMap from 'p-map';
 
-import { TowerError } from '../../errors.js';
 import type { ServiceOptions } from '../../service-options.js';
 import type { LearnedFrom, PlannedPrompt } from '../learning/draw.js';
 import { ChatEndpoint } from './chat-endpoint.js';
@@ -56,7 +55,8 @@ const mostFailuresInARow = 5;
  * Makes the prompts of a plan, several at a time; each is kept at once, so that a crash loses none that was paid for. Nothing
  * made at all is an error; otherwise what failed is part of the result.
  *
- * @throws TowerError of the endpoint when not one prompt was made (see generation-errors.ts); what `onPrompt` throws.
+ * @throws TowerError `LLM_KEY_MISSING`; of the endpoint when not one prompt was made (see generation-errors.ts); what `onPrompt`
+ *   and `onCall` throw.
  */
 export async function generatePrompts(
   request: GenerationRequest,
@@ -157,12 +157,4 @@ class GenerationRun {
     if (this.#inARow >= mostFailuresInARow)
       this.stopped ??= `${this.#inARow} prompts in a row failed, the last with ${error}`;
   }
-}
-
-/** Makes sure that a generation can be tried at all. @throws TowerError `LLM_KEY_MISSING` */
-export function requireApiKey(options: Pick<GenerationOptions, 'baseUrl'>, apiKey: string | undefined): void {
-  if (apiKey !== undefined || options.baseUrl !== undefined) return;
-  throw new TowerError('LLM_KEY_MISSING', 'the key of the endpoint that writes prompts is not set', {
-    next: 'Set OPENAI_API_KEY, or the base URL of an endpoint of your own.',
-  });
 }
