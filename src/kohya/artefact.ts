@@ -21,8 +21,7 @@ export async function checkOutput(
   if (launch === undefined) return { valid: false, reason: 'the trainer was not started yet' };
   const { exit, spec, files, process } = launch;
   const { summary } = await summarizeLaunch(files, driver);
-  const error = summary.last('error');
-  if (error !== undefined) return { valid: false, reason: error.message };
+  if (summary.last('error') !== undefined) return { valid: false, reason: 'the trainer reported a fault' };
   if (summary.last('done') === undefined) return { valid: false, reason: 'the trainer has not saved its LoRA' };
   if (exit !== undefined && exit.code !== 0) {
     return { valid: false, reason: `the trainer ended with ${exit.signal ?? `exit code ${exit.code}`}` };

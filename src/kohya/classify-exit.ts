@@ -33,7 +33,7 @@ const patterns: readonly (readonly [RegExp, FaultClass])[] = [
   ],
   [/FileNotFoundError: .*\.(safetensors|ckpt|pt|bin|json)\b/, 'missing-model'],
   [/SafetensorError|HeaderTooLarge|Error\(s\) in loading state_dict/, 'missing-model'],
-  [/ModuleNotFoundError|ImportError/, 'bad-config'],
+  [/ModuleNotFoundError|ImportError|AttributeError: module '[\w.]+' has no attribute/, 'bad-config'],
   [/\.toml not found\./, 'bad-config'],
   [
     /^(AssertionError|ValueError|argparse\.ArgumentTypeError|voluptuous\.\S*Invalid\S*|toml\.decoder\.\S+)\b/m,

@@ -66,7 +66,8 @@ function createDriver(order: KohyaOrder, program: ScriptProgram): TrainerDriver 
   const { run, trainer, rungs } = order;
   const files = kohyaRunFiles(run.runDirectory);
   const { simulated } = trainer;
-  const output = { createParser: () => createOutputParser({ simulated, outputName: run.outputName }) };
+  const context = { simulated, outputName: run.outputName, samples: run.samples.length > 0 };
+  const output = { createParser: () => createOutputParser(context) };
   return {
     name: trainer.name,
     simulated,

@@ -39,7 +39,7 @@ async function consoleLosses(directory: string, plan: KohyaPlan): Promise<Map<nu
   const set = (epoch: number, part: Partial<EpochLosses>): void => {
     losses.set(epoch, { train: null, heldOut: null, ...losses.get(epoch), ...part, source: 'console' });
   };
-  const context = { simulated: plan.simulated, outputName: plan.outputName };
+  const context = { simulated: plan.simulated, outputName: plan.outputName, samples: plan.samples > 0 };
   for (const { files } of await readLaunches(runDirectory(directory))) {
     const follower = new LaunchFollower(files, { createParser: () => createOutputParser(context) });
     let stepsPerEpoch = Infinity;

@@ -8,7 +8,7 @@ export function planHeldOut(
   images: number,
   { share, seed, validation }: { readonly share: number; readonly seed: number; readonly validation: boolean },
 ): { heldOut: HeldOut; share: number | undefined } {
-  const count = Math.round(images * share);
+  const count = Math.min(images - 1, Math.round(images * share));
   if (share === 0) return none('validation_split is 0');
   if (!validation) return none('the installed sd-scripts cannot hold images out');
   if (count === 0) return none(`${images} images are too few to hold a share of ${share} out`);

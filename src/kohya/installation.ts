@@ -43,7 +43,7 @@ export interface ProbeOptions {
 /**
  * Finds the scripts and what they can do, without running anything.
  *
- * @throws TowerError `SD_SCRIPTS_NOT_FOUND`, or `SD_SCRIPTS_TOO_OLD` when it lacks what a resume needs.
+ * @throws TowerError `SD_SCRIPTS_NOT_FOUND`, `KOHYA_PYTHON_NOT_FOUND`, or `SD_SCRIPTS_TOO_OLD` when it lacks what a resume needs.
  */
 export async function probeInstallation({ folder, python, environment }: ProbeOptions): Promise<KohyaInstallation> {
   const root = await findRoot(folder);
@@ -142,15 +142,14 @@ async function readText(path: string): Promise<string | undefined> {
 
 /** Names of the packages beside an interpreter, in its virtual environment's folders, and on `PYTHONPATH`. */
 async function installedPackages(python: string, pythonPath: string | undefined): Promise<Set<string>> {
-  const interpreter = isAbsolute(python) ? python : await onPath(python);
-  const prefixes = interpreter === undefined ? [] : [dirname(dirname(interpreter))];
-  const [prefix] = prefixes;
-  const settings = prefix === undefined ? undefined : await readText(join(prefix, 'pyvenv.cfg'));
+  const interpreter = await findInterpreter(python);
+  const prefix = dirname(dirname(interpreter));
+  const prefixes = [prefix];
+  const settings = await readText(join(prefix, 'pyvenv.cfg'));
   const base = settings === undefined ? undefined : /^home = (.+)$/m.exec(settings)?.[1];
   if (base !== undefined && /^include-system-site-packages = true$/m.test(settings ?? '')) prefixes.push(dirname(base));
-  // An interpreter outside of a virtual environment may be a link into its installation.
-  else if (interpreter !== undefined && settings === undefined)
-    prefixes.push(dirname(dirname(await realpath(interpreter))));
+  // Outside of a virtual environment it may be a link into its installation.
+  if (settings === undefined) prefixes.push(dirname(dirname(await realpath(interpreter))));
   const folders = (pythonPath ?? '').split(':').filter((folder) => folder !== '');
   for (const lib of prefixes.flatMap((each) => [join(each, 'lib'), join(each, 'lib64')])) {
     for (const version of (await namesIn(lib)).filter((name) => name.startsWith('python3'))) {
@@ -173,10 +172,14 @@ async function packagesIn(folder: string): Promise<string[]> {
   return [...names, ...linked];
 }
 
-async function onPath(command: string): Promise<string | undefined> {
-  for (const folder of (process.env['PATH'] ?? '').split(':')) {
-    const candidate = join(folder, command);
-    if (folder !== '' && (await exists(candidate))) return candidate;
+async function findInterpreter(python: string): Promise<string> {
+  const folders = isAbsolute(python) ? ['/'] : (process.env['PATH'] ?? '').split(':').filter((folder) => folder !== '');
+  for (const folder of folders) {
+    const candidate = isAbsolute(python) ? python : join(folder, python);
+    if (await exists(candidate)) return candidate;
   }
-  return undefined;
+  throw new TowerError('KOHYA_PYTHON_NOT_FOUND', `There is no interpreter ${python} to run sd-scripts with`, {
+    next: 'Name the interpreter of the environment of sd-scripts in the configuration.',
+    details: { python },
+  });
 }

@@ -52,7 +52,8 @@ export function memoryLadder(options: ResolvedOptions, conditions: LadderConditi
   addTextEncoderRung(options, conditions, add);
   if (options.mixed_precision !== 'no' && options.fp8_base !== true) add('base model in fp8', { fp8_base: true });
   const [width, height] = options.resolution.map((side) => Math.floor((side * 0.75) / 64) * 64);
-  if (keepsSteps && width !== undefined && height !== undefined && Math.min(width, height) >= smallestSide) {
+  const smallest = Math.max(smallestSide, options.enable_bucket === true ? (options.min_bucket_reso ?? 0) : 0);
+  if (keepsSteps && width !== undefined && height !== undefined && Math.min(width, height) >= smallest) {
     add(`resolution ${width}×${height}`, { resolution: [width, height] });
   }
   return rungs;

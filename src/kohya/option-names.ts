@@ -44,11 +44,17 @@ function unknownOption(key: string, known: readonly string[]): string {
   return `there is no option ${key}${name === undefined ? '' : `; is ${name} meant?`}`;
 }
 
-/** The known name with the fewest edits from `name`, unless more than a third of it would have to change. */
+/**
+ * The known name that was probably meant: the one with the fewest edits, unless more than a third of it would have to change, else the
+ * shortest one that has all words of it.
+ */
 export function nearest(name: string, known: readonly string[]): string | undefined {
   const distances = known.map((candidate) => [candidate, editDistance(name, candidate)] as const);
   const [best] = distances.toSorted(([, one], [, other]) => one - other);
-  return best === undefined || best[1] > Math.max(2, name.length / 3) ? undefined : best[0];
+  if (best !== undefined && best[1] <= Math.max(2, name.length / 3)) return best[0];
+  const words = name.split('_');
+  const longer = known.filter((candidate) => words.every((word) => candidate.split('_').includes(word)));
+  return longer.toSorted((one, other) => one.length - other.length)[0];
 }
 
 /** Insertions, deletions and substitutions that turn one text into the other (Levenshtein). */

@@ -81,6 +81,16 @@ function dataFaults(options: KohyaOptions): Contradiction[] {
       faults.push(['cache_text_encoder_outputs', 'needs captions that stay the same: no shuffle, dropout or warm-up']);
     }
   }
+  const { enable_bucket, resolution, min_bucket_reso = 256, max_bucket_reso = 1024 } = options;
+  if (
+    enable_bucket === true &&
+    (Math.min(...resolution) < min_bucket_reso || Math.max(...resolution) > max_bucket_reso)
+  ) {
+    faults.push([
+      'resolution',
+      `expected sides between min_bucket_reso ${min_bucket_reso} and max_bucket_reso ${max_bucket_reso}`,
+    ]);
+  }
   if (options.adaptive_noise_scale !== undefined && options.noise_offset === undefined) {
     faults.push(['adaptive_noise_scale', 'needs noise_offset']);
   }

@@ -7,6 +7,8 @@ import { outputFiles } from './run-files.js';
 export interface ParserContext {
   readonly simulated: boolean;
   readonly outputName: string;
+  /** It draws samples after each epoch. A state is told of only when they are drawn too: a pause ends the trainer there. */
+  readonly samples: boolean;
 }
 
 type Facts = Record<string, string | number | boolean | null>;
@@ -75,7 +77,7 @@ class OutputParser {
     const state = /^saving state at epoch (\d+)$/.exec(line)?.[1];
     if (state !== undefined) this.#stateEpoch = Number(state);
     // The last file of a state; messages of accelerate begin with the rank of the process.
-    if (line.includes('Random states saved in ')) return this.#endState();
+    if (line.includes('Random states saved in ') && !this.#context.samples) return this.#endState();
     if (line === 'model saved.') {
       this.#saved = true;
       return this.#endTraining();
@@ -148,7 +150,7 @@ class OutputParser {
     return [{ event: 'error', time: now(), class: 'diverged', message }];
   }
 
-  /** A state that was announced is complete: its last file is there, or the trainer has gone on to the next epoch. */
+  /** A state that was announced is complete: its last file is there, and at the latest when the next epoch begins. */
   #endState(): TrainerEvent[] {
     const epoch = this.#stateEpoch;
     this.#stateEpoch = undefined;

@@ -5,6 +5,9 @@ import type { TrainerEvent } from './trainer-events.js';
 
 /** Characters of each stream's end. */
 const tailLength = 4 * 1024;
+/** A progress bar and nothing behind it but cursor movements: hundreds of them would push the last words out of the tail. */
+// eslint-disable-next-line no-control-regex -- the escape character begins these movements
+const progressBar = /\d%\|[^|]*\|[^\]]*\](?:\s|\u001b\[A)*$/;
 
 /** Follows both logs of a launch from their start; memory does not grow with the length of the logs. */
 export class LaunchFollower {
@@ -46,7 +49,7 @@ export class LaunchFollower {
   }
 
   #take(line: string, stream: 'stdout' | 'stderr'): readonly TrainerEvent[] {
-    this.#tails[stream] = `${this.#tails[stream]}${line}\n`.slice(-tailLength);
+    if (!progressBar.test(line)) this.#tails[stream] = `${this.#tails[stream]}${line}\n`.slice(-tailLength);
     return this.#parse(line, stream);
   }
 }

@@ -1,27 +1,33 @@
 import { existsSync } from 'node:fs';
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { copyFile, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 
 import { livingMembers } from '../../src/gpu/process-table.js';
-import { readEpochs } from '../../src/kohya/epochs.js';
+import { readEpochs, type EpochRecord } from '../../src/kohya/epochs.js';
 import type { SdScriptsFault } from '../../src/sims/sd-scripts/simulation.js';
+import type { TrainingResult } from '../../src/training/judge-launch.js';
 import { readLaunches } from '../../src/training/launch-record.js';
 import { pauseRun } from '../../src/training/pause-run.js';
 import { runDirectory } from '../../src/training/run-directory.js';
-import { runTraining, type TrainingResult } from '../../src/training/run-training.js';
+import { runTraining } from '../../src/training/run-training.js';
 import { readSafetensorsHeader } from '../../src/training/safetensors.js';
 import type { TrainingRequest } from '../../src/training/training-request.js';
-import { KohyaBench, type SimulatedKohya } from '../support/kohya-bench.js';
+import { KohyaBench, writeImages } from '../support/kohya-bench.js';
 import { waitUntil } from '../support/wait-until.js';
 import { attempt, log } from './fixtures/training-bench.js';
 
 let bench: KohyaBench;
-beforeEach(async () => {
+/** A run that nothing disturbs. */
+let plain: TrainingRequest;
+let plainResult: TrainingResult;
+beforeAll(async () => {
   bench = await KohyaBench.open();
+  plain = await bench.request('plain');
+  plainResult = await runTraining(plain, attempt());
 });
-afterEach(() => bench.close());
+afterAll(() => bench.close());
 
 /** 8 images, of which 1 is held out, 4 epochs. */
 const perEpoch = 7;
@@ -47,29 +53,20 @@ async function tensorsOf(path: string): Promise<Buffer> {
   return (await readFile(path)).subarray(tensors[0]?.start);
 }
 
-async function loraOf(id: string, simulated: SimulatedKohya = {}): Promise<Buffer> {
-  const result = await trainThrough(await bench.request(id, simulated));
-  if (result.outcome !== 'done') throw new Error(`found ${result.outcome}`);
-  return await tensorsOf(result.artefact.path);
-}
-
 test('an undisturbed run settles with every step, a LoRA of each epoch, its losses and samples', async () => {
-  const request = await bench.request('plain');
-  const options = attempt();
-  const result = await runTraining(request, options);
-  expect(result).toMatchObject({
+  const { directory } = plain.run;
+  expect(plainResult).toMatchObject({
     outcome: 'done',
     driver: 'kohya-simulated',
     simulated: true,
     launches: 1,
-    artefact: { path: join(request.run.directory, 'output', 'elara_lora.safetensors') },
+    artefact: { path: join(directory, 'output', 'elara_lora.safetensors') },
     steps: { planned, executed: planned, redone: 0, segments: [{ launch: 1, from: 1, to: planned }] },
     trainLoss: expect.closeTo(0.11, 1) as number,
     heldOutLoss: expect.closeTo(0.13, 1) as number,
   });
-  expect(options.progress.at(-1)).toMatchObject({ step: planned, totalSteps: planned, simulated: true });
 
-  const epochs = await readEpochs(request.run.directory);
+  const epochs = await readEpochs(directory);
   expect(epochs.map(({ epoch, samples }) => [epoch, samples.length])).toEqual([
     [1, 1],
     [2, 1],
@@ -77,64 +74,44 @@ test('an undisturbed run settles with every step, a LoRA of each epoch, its loss
     [4, 1],
   ]);
   expect(new Set(epochs.map(({ sha256 }) => sha256)).size).toBe(4);
-  expect(epochs.at(-1)?.path).toBe(join(request.run.directory, 'output', 'elara_lora.safetensors'));
+  expect(epochs.at(-1)?.path).toBe(join(directory, 'output', 'elara_lora.safetensors'));
   const best = epochs.toSorted((one, other) => (one.heldOutLoss ?? 9) - (other.heldOutLoss ?? 9))[0];
   expect(best).toMatchObject({ epoch: 3, lossSource: 'console', trainLoss: expect.any(Number) as number });
 });
 
-test('W17: killed in its third epoch, it goes on from the state of the second to the same LoRA', async () => {
-  const undisturbed = await loraOf('plain');
-  const request = await bench.request('killed', {
-    simulation: { fault: { kind: 'killed', atStep: 2 * perEpoch + 4, onlyOnLaunch: 1 } },
-  });
-  await expect(runTraining(request, attempt())).rejects.toMatchObject({ code: 'TRAINER_KILLED', retryable: true });
-  const result = await runTraining(request, attempt());
-  expect(result).toMatchObject({
+test('W17: killed, and killed again after its resume, it goes on from its newest state to the same LoRA', async () => {
+  const request = await bench.request('killed');
+  for (const [launch, atStep] of [10, 24].entries()) {
+    const fault: SdScriptsFault = { kind: 'killed', atStep, onlyOnLaunch: launch + 1 };
+    const driver = await bench.driver('killed', { simulation: { fault } });
+    await expect(runTraining({ ...request, driver }, attempt())).rejects.toMatchObject({ code: 'TRAINER_KILLED' });
+  }
+  const options = attempt();
+  expect(await runTraining(request, options)).toMatchObject({
     outcome: 'done',
-    launches: 2,
+    launches: 3,
     steps: {
       planned,
       executed: planned,
-      redone: 3,
+      redone: 4,
       segments: [
-        { launch: 1, from: 1, to: 14 },
-        { launch: 2, from: 15, to: planned },
+        { launch: 1, from: 1, to: 7 },
+        { launch: 2, from: 8, to: 21 },
+        { launch: 3, from: 22, to: planned },
       ],
     },
   });
-  const [, second] = await launchesOf(request);
-  expect(second?.spec.resume).toMatchObject({
-    step: 14,
-    path: expect.stringContaining('elara_lora-000002-state') as string,
-  });
-  expect(await tensorsOf(join(request.run.directory, 'output', 'elara_lora.safetensors'))).toEqual(undisturbed);
-  expect((await readEpochs(request.run.directory)).map(({ epoch }) => epoch)).toEqual([1, 2, 3, 4]);
-});
-
-test('killed again after a resume, it still counts every step: the resume is told its epoch', async () => {
-  const undisturbed = await loraOf('plain');
-  const request = await bench.request('chained');
-  // The stand-in is told by the driver of each launch at which step to die.
-  for (const [launch, atStep] of [10, 17, 24].entries()) {
-    const fault: SdScriptsFault = { kind: 'killed', atStep, onlyOnLaunch: launch + 1 };
-    const driver = await bench.driver('chained', { simulation: { fault } });
-    await expect(runTraining({ ...request, driver }, attempt())).rejects.toMatchObject({ code: 'TRAINER_KILLED' });
-  }
-  const result = await runTraining(request, attempt());
-  expect(result).toMatchObject({
-    launches: 4,
-    steps: {
-      planned,
-      executed: planned,
-      redone: 6,
-      segments: [{ to: 7 }, { to: 14 }, { to: 21 }, { from: 22, to: 28 }],
-    },
-  });
-  const states = join(request.run.directory, 'output');
-  // What makes a plain resume go wrong: the state of epoch 3 claims the step of its launch.
-  const state = await readFile(join(states, 'elara_lora-000003-state', 'train_state.json'), 'utf8');
-  expect(JSON.parse(state)).toEqual({ current_epoch: 3, current_step: 7 });
-  expect(await tensorsOf(join(states, 'elara_lora.safetensors'))).toEqual(undisturbed);
+  expect(options.progress.at(-1)).toMatchObject({ step: planned, totalSteps: planned });
+  const output = join(request.run.directory, 'output');
+  // What makes a plain resume go wrong: the state of epoch 3 claims the step of its launch. So the epoch is said.
+  const state = await readFile(join(output, 'elara_lora-000003-state', 'train_state.json'), 'utf8');
+  expect(JSON.parse(state)).toEqual({ current_epoch: 3, current_step: 14 });
+  const [, , third] = await launchesOf(request);
+  expect(await readFile(third?.files.spec ?? '', 'utf8')).toContain('"--initial_epoch",\n    "4"');
+  const tensors = await tensorsOf(join(output, 'elara_lora.safetensors'));
+  expect(tensors).toEqual(await tensorsOf(join(plain.run.directory, 'output', 'elara_lora.safetensors')));
+  const losses = (epochs: readonly EpochRecord[]) => epochs.map(({ heldOutLoss }) => heldOutLoss);
+  expect(losses(await readEpochs(request.run.directory))).toEqual(losses(await readEpochs(plain.run.directory)));
 });
 
 test('a state that a kill has torn is set aside, and the complete one before it is used', async () => {
@@ -175,93 +152,54 @@ test('W14: a loss that is no number ends the trainer, which would have gone on, 
   expect(launch && livingMembers(launch.process)).toEqual([]);
 });
 
-test('out of memory walks down the ladder; where the network changes it starts anew, and all steps count', async () => {
+test('out of memory walks down the ladder; where the optimiser changes it starts anew, and all steps count', async () => {
   const request = await bench.request('memory', {
-    options: { train_batch_size: 2, gradient_accumulation_steps: 2 },
-    // The first rungs fail in their second epoch, with a state at hand.
-    simulation: { fault: { kind: 'out-of-memory', atStep: 3, untilLaunch: 4 } },
+    // Both rungs fail in their second epoch, with a state at hand.
+    simulation: { fault: { kind: 'out-of-memory', atStep: perEpoch + 2, untilLaunch: 2 } },
   });
   const result = await trainThrough(request);
-  // 7 images by 2 by 2: two steps an epoch.
-  expect(result).toMatchObject({ launches: 5, memoryRung: 4, steps: { planned: 8, executed: 8, redone: 4 } });
-  expect(request.driver.memoryLadder.slice(0, 4)).toEqual([
-    'gradient checkpointing',
-    'batch 1 with accumulation 4',
-    '8-bit optimiser AdamW8bit',
-    'U-Net only',
-  ]);
+  expect(result).toMatchObject({ launches: 3, memoryRung: 2, steps: { planned, executed: planned, redone: 9 } });
+  expect(request.driver.memoryLadder.slice(0, 2)).toEqual(['gradient checkpointing', '8-bit optimiser AdamW8bit']);
   const launches = await launchesOf(request);
   expect(launches.map(({ spec }) => [spec.memoryRung, spec.resume?.step ?? 0])).toEqual([
     [0, 0],
-    [1, 2],
-    [2, 2],
-    [3, 0],
-    [4, 0],
+    [1, perEpoch],
+    [2, 0],
   ]);
-  expect(launches.map(({ fault }) => fault?.class)).toEqual([...Array<string>(4).fill('out-of-memory'), undefined]);
   const epochs = await readEpochs(request.run.directory);
-  expect(epochs).toHaveLength(4);
-  const { tensors } = await readSafetensorsHeader(epochs[3]?.path ?? '');
-  expect(tensors.some(({ name }) => name.startsWith('lora_te'))).toBe(false);
+  const output = join(request.run.directory, 'output-rung-2');
+  expect(epochs.map(({ path }) => dirname(path))).toEqual(Array<string>(4).fill(output));
 });
 
-describe('an end with exit code 0 or a file is no success by itself', () => {
-  test('W15: no images', async () => {
-    const request = await bench.request('empty', { simulation: { fault: { kind: 'no-images' } } });
-    await expect(runTraining(request, attempt())).rejects.toMatchObject({
-      code: 'TRAINER_BAD_DATASET',
-      retryable: false,
-    });
-    expect((await launchesOf(request))[0]?.exit?.code).toBe(0);
+test('W15, W27: an end with 0 without images is no success, whatever file was there before', async () => {
+  const request = await bench.request('empty', { simulation: { fault: { kind: 'no-images' } } });
+  const output = join(request.run.directory, 'output');
+  await mkdir(output, { recursive: true });
+  await copyFile(join(plain.run.directory, 'output', 'elara_lora.safetensors'), join(output, 'elara_lora.safetensors'));
+  await expect(runTraining(request, attempt())).rejects.toMatchObject({
+    code: 'TRAINER_BAD_DATASET',
+    retryable: false,
   });
+  expect((await launchesOf(request))[0]?.exit?.code).toBe(0);
+});
 
-  test('a LoRA whose lora_up is all zero', async () => {
-    const request = await bench.request('zero', { simulation: { fault: { kind: 'zero-lora' } } });
-    await expect(runTraining(request, attempt())).rejects.toMatchObject({
-      retryable: false,
-      message: expect.stringContaining('every lora_up is zero') as string,
-    });
-  });
-
-  test('W27: a LoRA that was there before', async () => {
-    const other = await bench.request('other');
-    await trainThrough(other);
-    const request = await bench.request('stale', { simulation: { fault: { kind: 'no-images' } } });
-    const output = join(request.run.directory, 'output');
-    await mkdir(output, { recursive: true });
-    const lora = await readFile(join(other.run.directory, 'output', 'elara_lora.safetensors'));
-    await writeFile(join(output, 'elara_lora.safetensors'), lora);
-    await expect(runTraining(request, attempt())).rejects.toMatchObject({ code: 'TRAINER_BAD_DATASET' });
-  });
-
-  test('a trainer that saves and then fails: the last epoch is done again', async () => {
-    const request = await bench.request('late', {
-      simulation: { fault: { kind: 'fail-after-save', onlyOnLaunch: 1 } },
-    });
-    expect(await trainThrough(request)).toMatchObject({ launches: 2, steps: { executed: planned, redone: perEpoch } });
+test('W15: a LoRA whose lora_up is all zero is no success', async () => {
+  const request = await bench.request('zero', { simulation: { fault: { kind: 'zero-lora' } } });
+  await expect(runTraining(request, attempt())).rejects.toMatchObject({
+    retryable: false,
+    message: expect.stringContaining('every lora_up is zero') as string,
   });
 });
 
-test.each([
-  ['crash', 'TRAINER_INTERNAL', true],
-  ['disk-full', 'TRAINER_DISK_FULL', true],
-] as const)('%s is told apart: %s', async (kind, code, retryable) => {
-  const request = await bench.request(kind, { simulation: { fault: { kind, atStep: 2 } } });
-  await expect(runTraining(request, attempt())).rejects.toMatchObject({ code, retryable });
-});
-
-test('a trainer that hangs is ended and resumed', async () => {
-  const request = await bench.request('stalled', {
-    simulation: { fault: { kind: 'stall', atStep: 9, onlyOnLaunch: 1 } },
-    request: { stall: { limitMs: 3_000 } },
-  });
-  await expect(runTraining(request, attempt())).rejects.toMatchObject({ code: 'TRAINER_STALLED' });
-  expect(await runTraining(request, attempt())).toMatchObject({ launches: 2, steps: { executed: planned, redone: 1 } });
+test('a trainer that saves and then fails: the last epoch is done again', async () => {
+  const request = await bench.request('late', { simulation: { fault: { kind: 'fail-after-save', onlyOnLaunch: 1 } } });
+  expect(await trainThrough(request)).toMatchObject({ launches: 2, steps: { executed: planned, redone: perEpoch } });
 });
 
 test('a broken image and an empty caption are named before anything is started', async () => {
-  const request = await bench.request('broken');
-  const { images } = await bench.run('broken');
+  const images = join(bench.home, 'broken-images');
+  await writeImages(images, 8);
+  const request = await bench.request('broken', { run: { images } });
   await writeFile(join(images, 'elara_003.png'), 'no picture');
   await writeFile(join(images, 'elara_005.txt'), '');
   await expect(runTraining(request, attempt())).rejects.toMatchObject({

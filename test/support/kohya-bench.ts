@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -31,7 +32,7 @@ export async function writeImages(folder: string, count: number, side = 64): Pro
 }
 
 export interface SimulatedKohya {
-  readonly options?: KohyaOptionsInput;
+  readonly options?: Partial<KohyaOptionsInput>;
   readonly simulation?: SdScriptsSimulation;
   readonly images?: number;
   readonly run?: Partial<KohyaRun>;
@@ -66,7 +67,7 @@ export class KohyaBench {
     const directory = this.directory(id);
     const folder = join(this.home, 'images');
     await mkdir(directory, { recursive: true });
-    await writeImages(folder, images);
+    if (!existsSync(folder)) await writeImages(folder, images);
     this.#directories.push(directory);
     return {
       runId: id,

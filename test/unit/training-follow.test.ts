@@ -62,7 +62,8 @@ test('a line without an end does not fill the memory', async () => {
 test('200 000 lines are followed within seconds, with a short tail', async () => {
   const files: LaunchDirectory = { ...runDirectory(home).launch(1), stdout: path, stderr: join(home, 'stderr.log') };
   await writeFile(files.stdout, Array.from({ length: 200_000 }, (_, step) => `step ${step + 1}\n`).join(''));
-  await writeFile(files.stderr, 'warning\n');
+  const bar = `steps:  50%|█████     | 5/10 [00:01<00:01, 5.00it/s]`;
+  await writeFile(files.stderr, `warning\n${`${bar}\r`.repeat(500)}${bar}\u001b[AKeyError: 'loss'\n\r${bar}\u001b[A`);
   const follower = new LaunchFollower(files, {
     createParser: () => (line, stream) =>
       stream === 'stdout'
@@ -73,6 +74,6 @@ test('200 000 lines are followed within seconds, with a short tail', async () =>
   for await (const event of follower.newEvents()) if ('step' in event) last = event.step;
   expect(last).toBe(200_000);
   expect(follower.tail.length).toBeLessThanOrEqual(8 * 1024);
-  expect(follower.tail).toMatch(/step 200000\nwarning\n$/);
+  expect(follower.tail).toMatch(/step 200000\nwarning\n\S.*KeyError: 'loss'\n$/);
   await follower.close();
 });
