@@ -1,7 +1,7 @@
 import OpenAI, { APIConnectionError, APIError } from 'openai';
 import { z } from 'zod';
 
-import { TowerError } from '../../errors.js';
+import { requireApiKey } from './api-key.js';
 import { ChatError } from './chat-error.js';
 import type { TokenUsage } from './gpt-cost.js';
 import type { GenerationOptions } from './options.js';
@@ -50,11 +50,7 @@ export class ChatEndpoint {
     options: Pick<GenerationOptions, 'baseUrl' | 'model' | 'parameters' | 'timeoutSeconds'>,
     apiKey: string | undefined,
   ) {
-    if (apiKey === undefined && options.baseUrl === undefined) {
-      throw new TowerError('LLM_KEY_MISSING', 'the key of the endpoint that writes prompts is not set', {
-        next: 'Set OPENAI_API_KEY, or the base URL of an endpoint of your own that wants no key.',
-      });
-    }
+    requireApiKey(options, apiKey);
     this.#apiKey = apiKey ?? noKey;
     this.#options = options;
     this.#client = new OpenAI({ apiKey: this.#apiKey, baseURL: options.baseUrl, maxRetries: 0, logLevel: 'off' });
