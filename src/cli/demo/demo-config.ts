@@ -27,6 +27,7 @@ export function demoConfig({ home, simulate }: { readonly home: string; readonly
     gpu: { devices: [0], lockDirectory: join(home, 'gpu'), stopGraceSeconds: 5 },
     worker: { heartbeatSeconds: 1 },
     comfyui: { directory: comfyuiDirectory(home) },
+    syntx: { queue: join(home, 'prompts', 'queue'), createQueue: true, consume: { parallel: 4 } },
   });
 }
 

@@ -8,6 +8,8 @@ import { TowerError } from '../../errors.js';
 import type { Log } from '../../log/logger.js';
 import { makeTinyModel } from '../../qlora/tiny-model.js';
 import { startComfyuiServer, type ComfyuiServer } from '../../sims/comfyui/server.js';
+import { startLlmServer, type LlmServer } from '../../sims/llm/server.js';
+import { startSyntxService, type SyntxService } from '../../sims/syntx/server.js';
 import { startSignzMindServer, type SignzMindServer } from '../../sims/signz-mind/server.js';
 import { newKey, roles } from '../../sims/signz-mind/users.js';
 import type { EmbeddedServer } from '../../temporal/embedded-server.js';
@@ -44,6 +46,8 @@ export class DemoMachine {
   readonly #towerKey = newKey();
   #signz: SignzMindServer | undefined;
   #comfyui: ComfyuiServer | undefined;
+  #llm: LlmServer | undefined;
+  #wrapper: SyntxService | undefined;
   #server: EmbeddedServer | undefined;
   #control: WorkerProcess | undefined;
   #gpu: WorkerProcess | undefined;
@@ -84,6 +88,11 @@ export class DemoMachine {
     output.say(`Reference Signz-Mind server (simulated) ${this.signz.address}`);
     this.#comfyui = await startComfyuiServer({ directory: comfyuiDirectory(home), settings: { renderMs } });
     output.say(`ComfyUI (simulated) ${this.#comfyui.address}`);
+    this.#llm = await startLlmServer();
+    this.#wrapper = await startSyntxService({ directory: join(home, 'prompts', 'service') });
+    output.say(
+      `Chat endpoint (simulated) ${this.#llm.address}, SYNTX wrapper service (simulated) ${this.#wrapper.address}`,
+    );
     this.#control = this.#watched(await startControlWorker(this.#workerOptions()));
     await this.startGpuWorker();
   }
@@ -129,6 +138,8 @@ export class DemoMachine {
       );
     }
     await this.#comfyui?.close();
+    await this.#wrapper?.close();
+    await this.#llm?.close();
     await this.#signz?.close();
     await this.#server?.stop();
   }
@@ -172,6 +183,8 @@ export class DemoMachine {
         [serverApiKeyVariable]: this.#towerKey,
         TOWER_SERVER_URL: this.signz.address,
         TOWER_COMFYUI_URL: this.#comfyui?.address,
+        TOWER_SYNTX_GENERATION_BASE_URL: this.#llm?.address,
+        TOWER_SYNTX_WRAPPER_URL: this.#wrapper?.address,
       },
     };
   }

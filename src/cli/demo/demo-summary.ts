@@ -6,6 +6,7 @@ import { TowerError } from '../../errors.js';
 import type { DemoDay } from './demo-day.js';
 import type { CharacterLoraResult } from '../../workflows/character-lora.js';
 import { characterFaults, characterLines } from './demo-character.js';
+import { promptFaults, promptLines, type DemoPrompts } from './demo-prompts.js';
 import type { DemoMachine } from './demo-machine.js';
 import { evaluationLines } from '../adapters/evaluation-text.js';
 
@@ -13,6 +14,7 @@ import { evaluationLines } from '../adapters/evaluation-text.js';
 export interface DemoRecord {
   readonly days: readonly DemoDay[];
   readonly character: CharacterLoraResult;
+  readonly prompts: DemoPrompts;
 }
 
 /**
@@ -20,10 +22,13 @@ export interface DemoRecord {
  *
  * @throws TowerError `DEMO_FAILED` when something that Tower promises was found untrue.
  */
-export function demoSummary(machine: DemoMachine, { days, character }: DemoRecord): { json: unknown; text: string } {
+export function demoSummary(
+  machine: DemoMachine,
+  { days, character, prompts }: DemoRecord,
+): { json: unknown; text: string } {
   const { home, paths } = machine.context;
   const promoted = days.flatMap(({ cycle: { training } }) => (training?.promoted ? [training.version] : []));
-  check(machine, { days, character }, promoted);
+  check(machine, { days, character, prompts }, promoted);
   const survivor = days.find((day) => day.survivor !== null)?.survivor;
   const json = {
     simulated: days.some(({ cycle }) => cycle.simulated),
@@ -34,6 +39,7 @@ export function demoSummary(machine: DemoMachine, { days, character }: DemoRecor
     })),
     survivor: survivor ?? null,
     character,
+    prompts,
     adapters: promoted.map((version) => join(paths.packages, `${version}.zip`)),
     home,
     uiAddress: machine.server.uiAddress,
@@ -46,6 +52,7 @@ export function demoSummary(machine: DemoMachine, { days, character }: DemoRecor
       : 'Two daily cycles, with a real 4-bit fine-tune on the CPU',
     ...lines,
     ...characterLines(character),
+    ...promptLines(prompts),
     ...(survivor == null
       ? []
       : [`GPU worker killed at step ${survivor.atStep}; trainer ${survivor.pid} went on, no step lost`]),
@@ -76,8 +83,8 @@ function dayLines({ cycle, deliveries }: DemoDay, number: number): string[] {
   ];
 }
 
-function check(machine: DemoMachine, { days, character }: DemoRecord, promoted: readonly string[]): void {
-  const faults = characterFaults(character);
+function check(machine: DemoMachine, { days, character, prompts }: DemoRecord, promoted: readonly string[]): void {
+  const faults = [...characterFaults(character), ...promptFaults(prompts)];
   const expect = (holds: boolean, fault: string) => {
     if (!holds) faults.push(fault);
   };

@@ -13,6 +13,7 @@ import { demoConfig } from './demo-config.js';
 import { DemoCharacter } from './demo-character.js';
 import { runDemoDay } from './demo-day.js';
 import { DemoMachine } from './demo-machine.js';
+import { runDemoPrompts } from './demo-prompts.js';
 import { demoSummary, type DemoRecord } from './demo-summary.js';
 import { exitCodes, type ExitCode } from '../exit-codes.js';
 import { createOutput } from '../output.js';
@@ -28,6 +29,7 @@ const days = ['2026-01-12T13:00:00.000Z', '2026-01-13T13:00:00.000Z'] as const;
 /**
  * The demo: a Tower of its own in a new folder, a reference Signz-Mind server, two days of batches, two daily cycles. The
  * GPU worker is killed in the middle of the first training; the second training interrupts the rendering of a character.
+ * Then one round of the prompt evolution.
  *
  * @returns 0 when everything that it promises was found true; throws otherwise. Nothing it started is left running.
  */
@@ -64,7 +66,8 @@ async function runAll(machine: DemoMachine): Promise<DemoRecord> {
   return machine.withSession(async (session) => {
     const character = await DemoCharacter.start(machine, session.client);
     const secondDay = await runDemoDay(machine, { number: 2, logicalTime: second, killWorker: false });
-    return { days: [firstDay, secondDay], character: await character.end(session) };
+    const prompts = await runDemoPrompts(machine, session);
+    return { days: [firstDay, secondDay], character: await character.end(session), prompts };
   });
 }
 

@@ -70,7 +70,8 @@ function showRun(history: readonly PastGeneration[], run: string, context: Comma
   context.output.result(found, `${facts}\n\n${table}`);
 }
 
-async function readTable(wrapper: string | undefined, context: CommandContext): Promise<CellTable> {
+/** What is learned, from the queue directory. @throws TowerError `NOT_FOUND` for a wrapper without scores */
+export async function readTable(wrapper: string | undefined, context: CommandContext): Promise<CellTable> {
   const { learning, generation } = context.config.syntx;
   const jobs = await withQueueFiles(context, ({ queue }) => scoredJobs(queue));
   if (wrapper !== undefined && !jobs.some((job) => job.wrapper === wrapper)) {
