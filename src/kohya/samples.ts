@@ -28,7 +28,6 @@ export const kohyaSampleSchema = z.strictObject({
 });
 
 export type KohyaSample = z.output<typeof kohyaSampleSchema>;
-export type KohyaSampleInput = z.input<typeof kohyaSampleSchema>;
 
 /**
  * The file for `--sample_prompts`, as JSON: there a prompt may hold two dashes, or begin with the comment sign of the text form.

@@ -1,0 +1,112 @@
+import { chmod, mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { parse } from 'smol-toml';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+
+import { createKohyaDriver, createSimulatedKohyaDriver } from '../../src/kohya/driver.js';
+import { readKohyaPlan } from '../../src/kohya/epochs.js';
+import type { KohyaInstallation } from '../../src/kohya/installation.js';
+import { kohyaOptionNames } from '../../src/kohya/options.js';
+import { choosePrecision } from '../../src/kohya/precision.js';
+import { KohyaBench } from '../support/kohya-bench.js';
+
+let bench: KohyaBench;
+let installation: KohyaInstallation;
+beforeAll(async () => {
+  bench = await KohyaBench.open();
+  const root = join(bench.home, 'sd-scripts');
+  await mkdir(root);
+  await writeFile(join(root, 'train_network.py'), '');
+  const owned = [
+    'output_dir',
+    'output_name',
+    'save_model_as',
+    'save_state',
+    'logging_dir',
+    'log_with',
+    'sample_prompts',
+  ];
+  const capabilities = { version: '0.10.1', commit: null, validation: true, tensorboard: true, bitsandbytes: false };
+  installation = { root, capabilities: { ...capabilities, options: new Set([...kohyaOptionNames, ...owned]) } };
+});
+afterAll(() => bench.close());
+
+it('starts the script itself, unbuffered, and says the epoch on a resume', async () => {
+  const run = await bench.run('real');
+  const real = { ...run, installation, python: '/env/bin/python', precision: 'bf16' as const };
+  const driver = await createKohyaDriver({ ...real, environment: { HF_HUB_OFFLINE: '1' } });
+  const directory = bench.directory('real');
+  const files = ['--config_file', join(directory, 'config.toml'), '--dataset_config', join(directory, 'dataset.toml')];
+  expect(driver.command({ resumeFrom: undefined, memoryRung: 0 })).toMatchObject({
+    argv: ['/env/bin/python', 'train_network.py', ...files, '--console_log_simple'],
+    workingDirectory: installation.root,
+    environment: { PYTHONUNBUFFERED: '1', OMP_NUM_THREADS: '1', HF_HUB_OFFLINE: '1' },
+  });
+  const state = join(directory, 'output', 'elara_lora-000012-state');
+  const { argv } = driver.command({ resumeFrom: { path: state, step: 84 }, memoryRung: 1 });
+  expect(argv.slice(-4)).toEqual(['--resume', state, '--initial_epoch', '13']);
+  expect(argv).toContain(join(directory, 'config.rung-1.toml'));
+  expect(driver).toMatchObject({ name: 'kohya', simulated: false, pauseBy: 'next-checkpoint' });
+  expect(driver.memoryLadder).toEqual(['gradient checkpointing', 'U-Net only', 'base model in fp8']);
+});
+
+it('prepares the same files each time: configuration and data set of every rung, samples, plan', async () => {
+  const run = await bench.run('files', { options: { training_comment: 'for Elara' } });
+  const driver = await createKohyaDriver({ ...run, installation, python: 'python3', precision: 'no' });
+  const contents = async () => {
+    await driver.prepare();
+    const names = (await readdir(run.runDirectory, { withFileTypes: true })).filter((entry) => entry.isFile());
+    return Promise.all(names.map(async ({ name }) => [name, await readFile(join(run.runDirectory, name), 'utf8')]));
+  };
+  const first = await contents();
+  expect(first.map(([name]) => name).sort()).toEqual([
+    ...['config.rung-1.toml', 'config.rung-2.toml', 'config.toml', 'dataset-check.json'],
+    ...['dataset.rung-1.toml', 'dataset.rung-2.toml', 'dataset.toml', 'kohya.json', 'sample-prompts.json'],
+  ]);
+  expect(await contents()).toEqual(first);
+  const config = parse(await readFile(join(run.runDirectory, 'config.rung-2.toml'), 'utf8'));
+  expect(config).toMatchObject({
+    network_train_unet_only: true,
+    output_dir: join(run.runDirectory, 'output-rung-2'),
+    training_comment: 'for Elara; tower run files',
+  });
+  expect(await readKohyaPlan(run.runDirectory)).toMatchObject({
+    images: 8,
+    heldOut: { available: true, images: 1, of: 8 },
+    sdScripts: { version: '0.10.1' },
+    rungs: [{ description: 'as configured' }, { description: 'gradient checkpointing' }, { description: 'U-Net only' }],
+  });
+});
+
+it('an option that the installed version does not know is refused, because it would be without effect', async () => {
+  const { capabilities } = installation;
+  const options = new Set([...(capabilities.options ?? [])].filter((name) => name !== 'min_snr_gamma'));
+  const older = { ...installation, capabilities: { ...capabilities, options } };
+  const run = await bench.run('older');
+  const driver = await createKohyaDriver({ ...run, installation: older, python: 'python3', precision: 'no' });
+  await expect(driver.prepare()).rejects.toMatchObject({
+    code: 'KOHYA_OPTION_UNSUPPORTED',
+    message: 'The installed sd-scripts (0.10.1) does not know min_snr_gamma',
+  });
+});
+
+it('W22: a name that is no safe file name is refused', async () => {
+  const run = await bench.run('name', { run: { outputName: '../elara' } });
+  expect(() => createSimulatedKohyaDriver(run)).toThrow(expect.objectContaining({ code: 'KOHYA_OUTPUT_NAME_INVALID' }));
+});
+
+it('W28: the precision is what the device is good at', async () => {
+  const nvidiaSmi = join(bench.home, 'nvidia-smi');
+  const of = async (answer: string) => {
+    await writeFile(nvidiaSmi, `#!/bin/sh\n${answer}\n`);
+    await chmod(nvidiaSmi, 0o755);
+    return await choosePrecision({ kind: 'cuda', index: 0 }, nvidiaSmi);
+  };
+  expect(await of('echo 8.6')).toBe('bf16');
+  expect(await of('echo 12.0')).toBe('bf16');
+  expect(await of('echo 7.5')).toBe('fp16');
+  expect(await of('exit 9')).toBe('fp16');
+  await rm(nvidiaSmi);
+  expect(await choosePrecision({ kind: 'cpu', index: 0 }, nvidiaSmi)).toBe('no');
+});
