@@ -66,7 +66,7 @@ it('ends with the same dataset and every planned step once, whatever is killed o
   await machine.tower.kill(gpu);
   const [trainer] = await livingLaunches(run);
   expect(trainer).toBeDefined();
-  gpu = await machine.tower.startGpu();
+  await machine.tower.startGpu();
   // Adopted, and past the first saved epoch.
   await machine.activity(
     workflowId,

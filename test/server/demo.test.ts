@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { execa, type ResultPromise } from 'execa';
 import { afterEach, expect, it } from 'vitest';
 
+import type { CharacterLoraResult } from '../../src/client.js';
 import { packageRoot } from '../../src/files/package-root.js';
 import { readProcess } from '../../src/gpu/process-table.js';
 import { testTemporalCli } from '../support/temporal-cli.js';
@@ -36,6 +37,7 @@ interface DemoResult {
     };
   }[];
   readonly survivor: { readonly pid: number; readonly atStep: number };
+  readonly character: CharacterLoraResult;
   readonly adapters: readonly string[];
   readonly uiAddress: string;
 }
@@ -53,7 +55,7 @@ it('shows two simulated days with a killed worker, stays up when asked, and leav
   let talk = '';
   child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
   child.stderr.on('data', (chunk: Buffer) => (talk += chunk.toString()));
-  await waitUntil('the end of the two days', () => talk.includes('Still running') || child.exitCode !== null, 120_000);
+  await waitUntil('the end of the two days', () => talk.includes('Still running') || child.exitCode !== null, 170_000);
 
   const result = JSON.parse(output) as DemoResult;
 
@@ -68,6 +70,12 @@ it('shows two simulated days with a killed worker, stays up when asked, and leav
   expect(sum(result.days.map(({ uploadedBytes }) => uploadedBytes))).toBeGreaterThan(0);
   expect(sum(result.days.map(({ marked }) => marked))).toBe(sum(result.days.map(({ ingest }) => ingest.imported)));
   expect(result.survivor.atStep).toBeGreaterThan(0);
+  expect(result.character).toMatchObject({
+    outcome: 'simulated',
+    images: { accepted: 12 },
+    lora: { outcome: 'published' },
+  });
+  expect(result.character.yields).toBeGreaterThan(0);
   expect(result.adapters.length).toBeGreaterThan(0);
   expect(result.adapters.filter((file) => !existsSync(file))).toEqual([]);
   // Plain lines where no terminal is.
