@@ -6,6 +6,7 @@ import { LaunchFollower } from '../training/follow.js';
 import { readLaunches } from '../training/launch-record.js';
 import { runDirectory } from '../training/run-directory.js';
 import { readSettled, type Settled } from '../training/settle.js';
+import type { LineParser } from '../training/trainer-driver.js';
 import type { LossCurve, LossPoint } from './loss-chart.js';
 
 export interface LaunchRecord {
@@ -26,8 +27,14 @@ export interface TrainingRecord {
   readonly facts: Readonly<Record<string, string | number | boolean | null>>;
 }
 
-/** @returns `undefined` when the run's folder is not there (any more). */
-export async function readTrainingRecord(directory: string): Promise<TrainingRecord | undefined> {
+/**
+ * @param createParser - Of the trainer's output; default: the QLoRA trainer's.
+ * @returns `undefined` when the run's folder is not there (any more).
+ */
+export async function readTrainingRecord(
+  directory: string,
+  createParser: () => LineParser = () => parseEvent,
+): Promise<TrainingRecord | undefined> {
   if (!(await isThere(directory))) return undefined;
   const run = runDirectory(directory);
   const launches: LaunchRecord[] = [];
@@ -36,7 +43,7 @@ export async function readTrainingRecord(directory: string): Promise<TrainingRec
   let heldOut: LossPoint[] = [];
   let facts = {};
   for (const { files, process, exit, fault } of await readLaunches(run)) {
-    const follower = new LaunchFollower(files, { createParser: () => parseEvent });
+    const follower = new LaunchFollower(files, { createParser });
     let resumedFrom = 0;
     try {
       for await (const event of follower.newEvents({ ended: true })) {
