@@ -83,10 +83,10 @@ function heatCell(row: CellRow | undefined, { low, high }: { readonly low: numbe
   const { value, low: from, high: to } = row.expected;
   const share = high === low ? 0.5 : (value - low) / (high - low);
   const background = `background: color-mix(in srgb, var(--good) ${Math.round(8 + 52 * share)}%, transparent)`;
-  const good = row.goodShare === null ? '' : `, ${Math.round(100 * row.goodShare)} % good`;
+  const good = row.goodShare === null ? '' : ` · ${Math.round(100 * row.goodShare)} %`;
   return html`<td style="${background}; padding-left: 8px">
     <b>${value.toFixed(0)}</b> <span class="soft">${from.toFixed(0)}–${to.toFixed(0)}</span><br />
-    <span class="soft">${row.draws} scores${good}</span>
+    <span class="soft">n ${row.draws}${good}</span>
   </td>`;
 }
 

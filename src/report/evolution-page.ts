@@ -159,17 +159,17 @@ function promptsSection(title: string, prompts: readonly ReportedPrompt[]): Html
       ({ job, style: written, category, topic, wrapper, score, prompt, answer }) =>
         html`<h3>${score} points: ${written} × ${category}${topic === null ? '' : `, ${topic}`} (${wrapper})</h3>
           <p class="soft"><code>${job}</code></p>
-          <p style="white-space: pre-wrap">
-            ${cut(prompt ?? 'The prompt is lost: the original wrote the answer over it.')}
-          </p>
+          ${asWritten(prompt ?? 'The prompt is lost: the original wrote the answer over it.')}
           <details>
             <summary>Answer</summary>
-            <p style="white-space: pre-wrap">${cut(answer ?? 'No answer is kept.')}</p>
+            ${asWritten(answer ?? 'No answer is kept.')}
           </details>`,
     )}
   </section>`;
 }
 
-function cut(text: string): string {
-  return text.length > textLimit ? `${text.slice(0, textLimit)} …` : text;
+/** With its line breaks. */
+function asWritten(text: string): Html {
+  const shown = text.length > textLimit ? `${text.slice(0, textLimit)} …` : text;
+  return html`<p style="white-space: pre-wrap">${shown}</p>`;
 }

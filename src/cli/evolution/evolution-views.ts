@@ -90,7 +90,7 @@ function summaryText({ jobs, ignored, wrappers, likeness }: CellTable, { config 
     ['Scored jobs', `${jobs}${ignored === 0 ? '' : `; ${ignored} of styles or categories that are not configured`}`],
     ...wrappers.map(({ name, share, since }): [string, string] => [
       `Wrapper ${name}`,
-      `${(100 * share).toFixed(0)} % of the latest scores; its landscape holds ${since === null ? 'since ever' : `since ${new Date(since).toISOString().slice(0, 10)}`}`,
+      `${(100 * share).toFixed(0)} % of the latest scores; its landscape ${since === null ? 'has always held' : `holds since ${new Date(since).toISOString().slice(0, 10)}`}`,
     ]),
     ...(likeness === null
       ? []
