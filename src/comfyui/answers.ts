@@ -22,12 +22,11 @@ export type NodeOutputs = z.output<typeof outputsSchema>;
 
 const statusMessageSchema = z.tuple([z.string(), z.looseObject({})]).rest(z.unknown());
 
-export const executionStatusSchema = z.object({
+const executionStatusSchema = z.object({
   status_str: z.string(),
   completed: z.boolean(),
   messages: z.array(statusMessageSchema).default([]),
 });
-export type ExecutionStatus = z.output<typeof executionStatusSchema>;
 
 /** A job of `GET /history` (section 4), without its graph. */
 export const finishedPromptSchema = z.object({

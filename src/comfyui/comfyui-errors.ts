@@ -72,7 +72,7 @@ export class GraphRejectedError extends TowerError {
         ? 'ComfyUI would run only a part of the graph'
         : `ComfyUI rejected the graph: ${[error.message, error.details].filter(Boolean).join(': ')}`;
     super('GRAPH_REJECTED', [lead, ...reasons].join('; '), {
-      next: 'Correct the graph, or install what is missing; `tower character plan` checks it without rendering.',
+      next: 'Correct the graph, or install what is missing in ComfyUI.',
       details: { errorType: error?.type ?? null, nodeErrors: reasons },
     });
     this.rejection = rejection;

@@ -16,6 +16,7 @@ import { clearPrompts, interruptOwn, withdrawPending } from './withdraw.js';
 const obeyPollMs = 500;
 
 type Succeeded = Extract<PromptEnd, { kind: 'succeeded' }>;
+type Begun = Exclude<PromptOutcome, { kind: 'not-started' }>;
 
 /**
  * Renders one image to its target. What ended badly is rendered again, within limits, each time with a look at what ComfyUI
@@ -73,7 +74,7 @@ class ImageRendering {
   }
 
   /** From a free place in ComfyUI's queue until the prompt has left it. After an error the prompt stays tracked, and is cleared. */
-  async #inQueue(prompt: TrackedPrompt): Promise<PromptOutcome> {
+  async #inQueue(prompt: TrackedPrompt): Promise<Begun> {
     const { places, signal, watch, client, known, isStopped, onRecovery } = this.#context;
     this.#leave ??= await places.acquire(signal, { first: this.#isRepeat });
     if (isStopped()) return { kind: 'withdrawn' };
@@ -126,16 +127,16 @@ class ImageRendering {
     const { fault, detail } = delivered;
     this.#again(fault, prompt, { detail, error: () => errors.renderOutputBad(prompt, detail) });
     // Without a prefix to change, only an empty cache makes the save node run again.
-    if (!hasPrefix(prompt.graph)) await this.#context.client.free({}, { signal: this.#context.signal });
+    if (!hasPrefix(prompt.graph)) await this.#free();
     return undefined;
   }
 
   /** What follows when the prompt did not succeed: an error, another rendering, or an image that is there all the same. */
   async #recover(
     prompt: TrackedPrompt,
-    outcome: Exclude<PromptOutcome, Succeeded | { kind: 'withdrawn' }>,
+    outcome: Exclude<Begun, Succeeded | { kind: 'withdrawn' }>,
   ): Promise<RenderedImage | undefined> {
-    const { limits, client, signal } = this.#context;
+    const { limits } = this.#context;
     switch (outcome.kind) {
       case 'gone': {
         const found = await this.#findOutput(prompt);
@@ -154,11 +155,9 @@ class ImageRendering {
       }
       case 'failed': {
         this.#failed(prompt, outcome.error);
-        if (outcome.error.outOfMemory) await client.free({}, { signal });
+        if (outcome.error.outOfMemory) await this.#free();
         return undefined;
       }
-      case 'not-started':
-        throw await this.#notStarted(prompt);
     }
   }
 
@@ -202,6 +201,11 @@ class ImageRendering {
     return this.#rendered(prompt, found, { cached: false, renderMs: undefined });
   }
 
+  async #free(): Promise<void> {
+    const { client, patience, signal } = this.#context;
+    await patience.with(() => client.free({}, { signal }));
+  }
+
   #download(
     { promptId, graph }: TrackedPrompt,
     what: Pick<Delivery, 'file' | 'confirm' | 'isGuess'>,
@@ -218,7 +222,7 @@ class ImageRendering {
   }
 
   /** Interrupts a prompt that runs for too long, and waits for how it ends. */
-  async #endOverdue(prompt: TrackedPrompt): Promise<PromptOutcome> {
+  async #endOverdue(prompt: TrackedPrompt): Promise<PromptEnd | { kind: 'too-long' }> {
     const { client, server, signal, patience, limits, watch } = this.#context;
     await patience.with(() => interruptOwn(client, prompt.promptId, { server, signal }));
     const deadline = performance.now() + limits.obeyMs;
