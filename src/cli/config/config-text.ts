@@ -66,10 +66,21 @@ function template(): string {
       const name = path.at(-1) ?? '';
       const value = valueAt(defaults, path);
       lines.push(`# ${description ?? name} (${environmentName(path)})`);
-      lines.push(value === undefined ? `# ${name} =` : `# ${stringify({ [name]: value }).trim()}`);
+      lines.push(value === undefined ? `# ${name} =` : `# ${name} = ${tomlValue(value)}`);
     }
   }
   return `${lines.join('\n')}\n`;
+}
+
+/** On one line; tables as inline tables, because a setting that is commented out must not open one. */
+function tomlValue(value: unknown): string {
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
+    const entries = Object.entries(value).map(([key, entry]) => `${JSON.stringify(key)} = ${tomlValue(entry)}`);
+    return `{ ${entries.join(', ')} }`;
+  }
+  return stringify({ value })
+    .trim()
+    .replace(/^value = /, '');
 }
 
 /** Settings outside any table come first, and no table is opened twice, as TOML demands. */
