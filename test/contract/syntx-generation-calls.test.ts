@@ -162,6 +162,21 @@ it('never shows the key', async () => {
   );
 });
 
+it.each([
+  ['{"detail":"the server is pinned to tiny"}', 'the server is pinned to tiny'],
+  ['<html>bad gateway</html>', 'bad gateway'],
+  ['', 'no reason given'],
+])('says what servers say that word their errors otherwise: %s', async (body, said) => {
+  await withServer(
+    (_, response) => response.writeHead(400).end(body),
+    async (address) => {
+      const error = await failure(world.generate(plan('Yoga'), { baseUrl: `${address}/v1` }));
+      expect(error.message).toMatch(/Error: 400 /);
+      expect(error.message).toContain(said);
+    },
+  );
+});
+
 it('without a key for OpenAI itself a run ends before it begins', async () => {
   const error = await failure(world.generate(plan('a', 'b'), { baseUrl: undefined }, { apiKey: undefined }));
   expect(error).toMatchObject({ code: 'LLM_KEY_MISSING', retryable: false });

@@ -53,7 +53,10 @@ export class ChatEndpoint {
     requireApiKey(options, apiKey);
     this.#apiKey = apiKey ?? noKey;
     this.#options = options;
-    this.#client = new OpenAI({ apiKey: this.#apiKey, baseURL: options.baseUrl, maxRetries: 0, logLevel: 'off' });
+    this.#client = new OpenAI({
+      ...{ apiKey: this.#apiKey, baseURL: options.baseUrl, maxRetries: 0, logLevel: 'off' },
+      fetch: fetchExplained,
+    });
   }
 
   /**
@@ -109,4 +112,24 @@ function rootCause(error: Error): Error {
   let cause = error;
   while (cause.cause instanceof Error) cause = cause.cause;
   return cause;
+}
+
+/** The library drops what errors say unless they say it under `error`, as OpenAI does; servers in Python have `detail`. */
+async function fetchExplained(url: string | URL | Request, init?: RequestInit): Promise<Response> {
+  const response = await fetch(url, init);
+  if (response.ok) return response;
+  const text = await response.text();
+  const said = errorSchema.safeParse(parseJson(text));
+  const body = said.success ? text : JSON.stringify({ error: { message: text.trim() || 'no reason given' } });
+  return new Response(body, { status: response.status, headers: { 'content-type': 'application/json' } });
+}
+
+const errorSchema = z.looseObject({ error: z.looseObject({ message: z.string() }) });
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }
