@@ -99,6 +99,17 @@ it('never calls anything real that was simulated (W9)', async () => {
   expect(await machine.publishedLoras()).toEqual(before);
 });
 
+it('writes one page about a run, without a server', async () => {
+  const { exitCode, stdout } = await machine.tower.tower('report', 'character-lora/elara/1', '--json');
+  expect(exitCode).toBe(0);
+  const { file, report } = JSON.parse(String(stdout)) as { file: string; report: { run: string; images: unknown[] } };
+  expect(report.run).toBe(first.run);
+  expect(report.images).toHaveLength(12);
+  const page = await readFile(file, 'utf8');
+  expect(page).toContain('elara_lora-simulated-v1.safetensors');
+  expect(page).not.toMatch(/src="(?!data:)/);
+});
+
 it('two jobs for the same name and output never overwrite each other (W10, W16, W27)', async () => {
   const loras = await machine.publishedLoras();
   const handles = await Promise.all([machine.start(quick), machine.start({ ...quick, seed: 2 })]);
