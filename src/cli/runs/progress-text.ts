@@ -48,7 +48,6 @@ function progressFacts(progress: ActivityProgress | null): string[] {
     progress.stage,
     amountText(progress),
     progress.rejected === null ? null : `${progress.rejected} rejected`,
-    progress.rejected === null ? null : `${progress.rejected} rejected`,
     progress.item,
     progress.loss === null ? null : `loss ${progress.loss.toFixed(4)}`,
     rateText(progress),
@@ -59,8 +58,13 @@ function progressFacts(progress: ActivityProgress | null): string[] {
 
 function rateText({ tokensPerSecond, stepsPerSecond, secondsPerImage }: ActivityProgress): string | null {
   if (tokensPerSecond !== null) return `${Math.round(tokensPerSecond)} tokens/s`;
-  if (stepsPerSecond !== null) return `${stepsPerSecond.toPrecision(2)} steps/s`;
-  return secondsPerImage === null ? null : `${secondsPerImage.toPrecision(2)} s/image`;
+  if (stepsPerSecond !== null) return `${rounded(stepsPerSecond)} steps/s`;
+  return secondsPerImage === null ? null : `${rounded(secondsPerImage)} s/image`;
+}
+
+/** Two digits that count, never as a power of ten. */
+function rounded(value: number): number {
+  return Number(value.toPrecision(2));
 }
 
 function amountText({ done, total, unit }: ActivityProgress): string | null {
