@@ -1,11 +1,11 @@
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import sharp, { type OverlayOptions } from 'sharp';
+import sharp from 'sharp';
 
 import { namesIn } from '../files/absent.js';
 import { writeFileDurable } from '../files/durable-write.js';
 import type { CharacterRun } from './character-run.js';
-import { rm } from 'node:fs/promises';
 import { digitsPath } from './digits.js';
 import { indexInName } from './dataset-images.js';
 
@@ -14,6 +14,8 @@ const rows = 10;
 const cell = 208;
 const labelHeight = 22;
 const gap = 6;
+/** Dark grey. */
+const ground = 0x22;
 const pageSize = columns * rows;
 
 /**
@@ -50,28 +52,30 @@ async function page(paths: readonly string[]): Promise<Buffer> {
   const down = Math.ceil(paths.length / columns);
   const width = gap + across * (cell + gap);
   const height = gap + down * (cell + labelHeight + gap);
-  const tiles: OverlayOptions[] = [];
+  const pixels = Buffer.alloc(width * height * 3, ground);
+  const labels: string[] = [];
   // One after the other: decoding many large images at once would need their memory at once.
   for (const [position, path] of paths.entries()) {
     const left = gap + (position % columns) * (cell + gap);
     const top = gap + Math.floor(position / columns) * (cell + labelHeight + gap);
+    const small = await thumbnail(path);
+    for (let row = 0; row < cell; row++) {
+      small.copy(pixels, ((top + row) * width + left) * 3, row * cell * 3, (row + 1) * cell * 3);
+    }
     const number = indexInName(path);
-    tiles.push({ input: await thumbnail(path, cell), left, top });
-    if (number !== null) tiles.push({ input: label(number), left, top: top + cell });
+    if (number !== null) labels.push(digitsPath(number, { left: left + 2, top: top + cell + 4, unit: 2.6 }));
   }
-  const sheet = sharp({ create: { width, height, channels: 3, background: '#1d2126' } });
-  return sheet.composite(tiles).jpeg({ quality: 82 }).toBuffer();
+  // Drawn, not written: machines without fonts have contact sheets too.
+  const drawn = `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}"><path d="${labels.join('')}" fill="#fff"/></svg>`;
+  const sheet = sharp(pixels, { raw: { width, height, channels: 3 } });
+  return sheet
+    .composite([{ input: Buffer.from(drawn) }])
+    .jpeg({ quality: 82 })
+    .toBuffer();
 }
 
-/** The whole image, on black where it is no square. */
-async function thumbnail(path: string, size: number): Promise<Buffer> {
-  const small = sharp(path).resize(size, size, { fit: 'contain', background: '#000' });
-  return small.removeAlpha().png({ compressionLevel: 1 }).toBuffer();
-}
-
-/** Drawn, not written: machines without fonts have contact sheets too. */
-function label(number: number): Buffer {
-  const path = digitsPath(number, { left: 2, top: 4, unit: 2.6 });
-  const frame = `width="${cell}" height="${labelHeight}"`;
-  return Buffer.from(`<svg xmlns="http://www.w3.org/2000/svg" ${frame}><path d="${path}" fill="#fff"/></svg>`);
+/** The whole image as red, green and blue, on black where it is no square. */
+async function thumbnail(path: string): Promise<Buffer> {
+  const small = sharp(path).resize(cell, cell, { fit: 'contain', background: '#000' });
+  return small.flatten({ background: '#fff' }).toColourspace('srgb').raw().toBuffer();
 }
