@@ -2,9 +2,9 @@ import { readFile } from 'node:fs/promises';
 import { dirname, extname, resolve } from 'node:path';
 
 import { parse as parseToml } from 'smol-toml';
-import { z } from 'zod';
 
 import { describeError, TowerError } from '../errors.js';
+import { jobFaults } from './job-faults.js';
 import { characterJobSchema, type CharacterJob } from './job.js';
 import { renameUpstreamKeys } from './upstream-keys.js';
 
@@ -16,13 +16,13 @@ const pathKeys = ['outputDir', 'dataset'] as const;
 /**
  * Checks a job, with Tower's keys or those of the original's task payloads.
  *
- * @throws TowerError `CHARACTER_JOB_INVALID` (not retryable) with every fault, one a line.
+ * @throws TowerError `CHARACTER_JOB_INVALID` (not retryable) with every fault, one a line: path, what was found, what is expected.
  */
 export function parseCharacterJob(input: unknown): CharacterJob {
   const { fields, faults } = renameUpstreamKeys(input);
   const parsed = characterJobSchema.safeParse(fields);
   if (parsed.success && faults.length === 0) return parsed.data;
-  const all = [...faults, ...(parsed.success ? [] : [z.prettifyError(parsed.error)])];
+  const all = [...faults, ...(parsed.success ? [] : jobFaults(parsed.error, fields))];
   throw new TowerError('CHARACTER_JOB_INVALID', `the job does not fit:\n${all.join('\n')}`, {
     next: 'docs/character-lora.md lists every key of a job.',
   });

@@ -1,0 +1,28 @@
+import type { z } from 'zod';
+
+const longestFound = 80;
+
+/** What does not fit of a job, one line for each fault: `count: found 0, expected number to be >=1`. */
+export function jobFaults(error: z.ZodError, job: unknown): string[] {
+  return error.issues.flatMap((issue) => {
+    const paths = issue.code === 'unrecognized_keys' ? issue.keys.map((key) => [...issue.path, key]) : [issue.path];
+    return paths.map((path) => `${path.join('.') || 'job'}: found ${foundAt(job, path)}, ${expectation(issue)}`);
+  });
+}
+
+function expectation(issue: z.core.$ZodIssue): string {
+  const message = issue.message.replace(/^(Invalid \w+|Too (small|big)): /, '').replace(/, received .*$/, '');
+  if (issue.code === 'unrecognized_keys' && message.startsWith('Unrecognized')) return 'expected no such key';
+  return message;
+}
+
+function foundAt(job: unknown, path: readonly PropertyKey[]): string {
+  const value = path.reduce<unknown>(
+    (table, key) =>
+      typeof table === 'object' && table !== null ? (table as Record<PropertyKey, unknown>)[key] : undefined,
+    job,
+  );
+  if (value === undefined) return 'nothing';
+  const text = JSON.stringify(value);
+  return text.length <= longestFound ? text : `${text.slice(0, longestFound)}…`;
+}
