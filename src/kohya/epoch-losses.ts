@@ -43,15 +43,17 @@ async function consoleLosses(directory: string, plan: KohyaPlan): Promise<Map<nu
   for (const { files } of await readLaunches(runDirectory(directory))) {
     const follower = new LaunchFollower(files, { createParser: () => createOutputParser(context) });
     let stepsPerEpoch = Infinity;
+    let loss: number | null = null;
     try {
       for await (const event of follower.newEvents({ ended: true })) {
         if (event.event === 'start') {
           stepsPerEpoch = event.totalSteps / plan.epochs;
           const finished = event.resumedFromStep / stepsPerEpoch;
           for (const epoch of losses.keys()) if (epoch > finished) losses.delete(epoch);
-        } else if (event.event === 'step' && event.loss !== undefined) {
-          // The last step of an epoch comes last, and its mean is over exactly this epoch.
-          set(Math.ceil(event.step / stepsPerEpoch), { train: event.loss });
+        } else if (event.event === 'step') {
+          // The last step of an epoch comes last, and its mean is over exactly this epoch. A loss that stays is told once.
+          loss = event.loss ?? loss;
+          set(Math.ceil(event.step / stepsPerEpoch), { train: loss });
         } else if (event.event === 'eval') {
           set(Math.ceil(event.step / stepsPerEpoch), { heldOut: event.loss });
         }

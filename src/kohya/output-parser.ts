@@ -32,8 +32,8 @@ const factLines: readonly (readonly [name: string, pattern: RegExp])[] = [
  *
  * Its own step counter begins at 0 after every resume, so a step is what was done before plus what the bar says; what was
  * done before follows from the first epoch that it announces. The bars of both streams may be read in any order: those that come before the
- * announcement wait for it. `loss` of a step is a mean over the last epoch's worth of steps; a step is told twice, and the
- * second time with its loss. `time` is that of the reading: sd-scripts tells none.
+ * announcement wait for it. `loss` of a step is a mean over the last epoch's worth of steps; most steps are told twice, and the
+ * second time with their loss. `time` is that of the reading: sd-scripts tells none.
  */
 export function createOutputParser(context: ParserContext): LineParser {
   const parser = new OutputParser(context);
@@ -115,6 +115,8 @@ class OutputParser {
 
   #takeStep({ done, total, secondsPerStep, loss }: ProgressBar, doneBefore: number): TrainerEvent[] {
     if (done === 0 || this.#stepsPerEpoch === undefined) return [];
+    const known = loss !== undefined && loss === this.#trainLoss;
+    if (known && this.#step === doneBefore + done) return this.#endTraining();
     this.#step = doneBefore + done;
     this.#trainLoss = loss ?? this.#trainLoss;
     const step: TrainerEvent = {
@@ -123,7 +125,8 @@ class OutputParser {
       step: this.#step,
       totalSteps: total,
       epoch: this.#step / this.#stepsPerEpoch,
-      ...(loss !== undefined && { loss }),
+      // The first bar of a step still has the loss of the step before.
+      ...(loss !== undefined && !known && { loss }),
       ...(secondsPerStep !== undefined && {
         stepsPerSecond: 1 / secondsPerStep,
         etaSeconds: (total - this.#step) * secondsPerStep,

@@ -22,10 +22,11 @@ let bench: KohyaBench;
 /** A run that nothing disturbs. */
 let plain: TrainingRequest;
 let plainResult: TrainingResult;
+const plainAttempt = attempt();
 beforeAll(async () => {
   bench = await KohyaBench.open();
-  plain = await bench.request('plain');
-  plainResult = await runTraining(plain, attempt());
+  plain = await bench.request('plain', { simulation: { secondsPerStep: 0.03 } });
+  plainResult = await runTraining(plain, plainAttempt);
 });
 afterAll(() => bench.close());
 
@@ -53,7 +54,8 @@ async function tensorsOf(path: string): Promise<Buffer> {
   return (await readFile(path)).subarray(tensors[0]?.start);
 }
 
-test('an undisturbed run settles with every step, a LoRA of each epoch, its losses and samples', async () => {
+test('W14: a run is followed on both streams, and settles with every step, a LoRA of each epoch, losses and samples', async () => {
+  expect(plainAttempt.progress.some(({ step, loss }) => step > 0 && step < planned && loss !== null)).toBe(true);
   const { directory } = plain.run;
   expect(plainResult).toMatchObject({
     outcome: 'done',
@@ -125,19 +127,26 @@ test('a state that a kill has torn is set aside, and the complete one before it 
 });
 
 test('a pause waits for the next state and ends the trainer; the next generation goes on from there', async () => {
-  const request = await bench.request('paused', { simulation: { secondsPerStep: 0.05 } });
-  const options = attempt();
-  const running = runTraining(request, options);
-  await waitUntil('the second epoch', () => (options.progress.at(-1)?.step ?? 0) > perEpoch);
+  const options = { max_train_epochs: 12 };
+  const request = await bench.request('paused', { options, simulation: { secondsPerStep: 0.05 } });
+  const first = attempt();
+  const running = runTraining(request, first);
+  await waitUntil('the second epoch', () => (first.progress.at(-1)?.step ?? 0) > perEpoch);
   const paused = await pauseRun(request, { signal: new AbortController().signal, log });
-  expect(paused).toMatchObject({ outcome: 'paused', step: 2 * perEpoch });
+  if (paused.outcome !== 'paused') throw new Error(`found ${paused.outcome}`);
+  expect(paused.step).toBeGreaterThanOrEqual(2 * perEpoch);
+  expect(paused.step % perEpoch).toBe(0);
   expect(await running).toEqual(paused);
-  const quick = await bench.driver('paused');
+  const quick = await bench.driver('paused', { options });
   const result = await runTraining({ ...request, driver: quick, generation: 1 }, attempt());
-  expect(result).toMatchObject({ outcome: 'done', launches: 2, steps: { executed: planned } });
+  const steps = { planned: 12 * perEpoch, executed: 12 * perEpoch };
+  expect(result).toMatchObject({ outcome: 'done', launches: 2, steps });
+  // Also those of the epoch after which it was paused.
+  const epochs = await readEpochs(request.run.directory);
+  expect(epochs.map(({ samples }) => samples.length)).toEqual(Array<number>(12).fill(1));
 });
 
-test('W14: a loss that is no number ends the trainer, which would have gone on, and is not tried again', async () => {
+test('a loss that is no number ends the trainer, which would have gone on, and is not tried again', async () => {
   const request = await bench.request('nan', {
     options: { max_train_epochs: 400 },
     simulation: { secondsPerStep: 0.02, fault: { kind: 'nan', atStep: 9 } },

@@ -85,6 +85,13 @@ it('a resumed run begins to count anew: its steps are what was done before and w
   ]);
 });
 
+it('each loss is told once, with the step that it belongs to', () => {
+  const bars = errors(barOf(1, '0.9'), barOf(2, '0.9'), barOf(2, '0.8'), barOf(2, '0.8'), barOf(3, '0.7'));
+  const [, ...steps] = eventsOf([...out(...plan, 'epoch 1/4'), ...bars]);
+  expect(steps).toMatchObject([{ step: 1, loss: 0.9 }, { step: 2 }, { step: 2, loss: 0.8 }, { step: 3, loss: 0.7 }]);
+  expect(steps[1]).not.toHaveProperty('loss');
+});
+
 it('the streams may be read one after the other', () => {
   const bars = errors(barOf(1, '0.9'), barOf(24, '0.8'), validated('1.2'));
   const lines = out(...plan, 'epoch 3/4', 'epoch 4/4', 'model saved.');
