@@ -10,7 +10,7 @@ export const characterStages = ['generate', 'tag', 'train'] as const;
 export type CharacterStage = (typeof characterStages)[number];
 
 export const characterPriorities = ['urgent', 'high', 'normal', 'low'] as const;
-export type CharacterPriority = (typeof characterPriorities)[number];
+type CharacterPriority = (typeof characterPriorities)[number];
 
 /** 2³¹ − 1: the range of the seeds of the pipeline that Tower replaces. */
 export const largestSeed = 2_147_483_647;
@@ -148,8 +148,6 @@ export const characterJobSchema = fieldsSchema
   }));
 
 export type CharacterJob = z.output<typeof characterJobSchema>;
-/** What a person may write; everything but the name has a default. */
-export type CharacterJobInput = z.input<typeof characterJobSchema>;
 
 type Fields = z.output<typeof fieldsSchema>;
 

@@ -63,7 +63,7 @@ export function kohyaOptions(environment: Pick<Environment, 'config'>, job: Char
   const parsed = kohyaOptionsSchema.safeParse({
     resolution: `${job.width},${job.height}`,
     ...job.kohya,
-    pretrained_model_name_or_path: job.kohya['pretrained_model_name_or_path'] ?? baseModelOf(environment, job),
+    pretrained_model_name_or_path: job.kohya.pretrained_model_name_or_path ?? baseModelOf(environment, job),
   });
   if (parsed.success) return parsed.data;
   const faults = parsed.error.issues.map(({ path, message }) => `kohya.${path.join('.')}: ${message}`);
