@@ -10,7 +10,6 @@ export const characterStages = ['generate', 'tag', 'train'] as const;
 export type CharacterStage = (typeof characterStages)[number];
 
 export const characterPriorities = ['urgent', 'high', 'normal', 'low'] as const;
-type CharacterPriority = (typeof characterPriorities)[number];
 
 /** 2³¹ − 1: the range of the seeds of the pipeline that Tower replaces. */
 export const largestSeed = 2_147_483_647;
