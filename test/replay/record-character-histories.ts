@@ -1,0 +1,68 @@
+import { afterAll, beforeAll, it } from 'vitest';
+
+import { pauseRun, resumeRun } from '../../src/client.js';
+import { approveUpdateName, characterSlotsWorkflowId } from '../../src/workflows/names.js';
+import { CharacterMachine } from '../support/character-machine.js';
+import { writeHistory } from './write-history.js';
+
+/** Run by `npm run record-histories`, not by the tests. */
+
+const small = { count: 2, kohya: { max_train_epochs: 3 } };
+let machine: CharacterMachine;
+
+beforeAll(async () => {
+  machine = await CharacterMachine.create({
+    comfyui: { renderMs: 100 },
+    settings: { character: { maxConcurrent: 2 }, train: { simulatedSecondsPerStep: 0.3 } },
+  });
+  await machine.tower.startControl();
+  await machine.tower.startGpu();
+});
+afterAll(() => machine.close());
+
+async function record(name: string, workflowId: string): Promise<void> {
+  await writeHistory(machine.tower.client, name, workflowId);
+}
+
+it('a run to its end, and one that waits for a place', async () => {
+  const first = await machine.start(small);
+  const second = await machine.start({ ...small, name: 'Second', stages: ['generate', 'tag'] });
+  const third = await machine.start({ ...small, name: 'Third', stages: ['generate'] });
+  await Promise.all([first, second, third].map((handle) => handle.result()));
+  await record('character-lora', first.workflowId);
+  await record('character-lora-waited', third.workflowId);
+  await record('character-slots', characterSlotsWorkflowId);
+});
+
+it('a run with a review and two pauses', async () => {
+  const { client } = machine.tower;
+  await machine.change({ renderMs: 2_000 });
+  const handle = await machine.start({ ...small, name: 'Paused', review: true });
+  await machine.accepted(handle.workflowId, 1);
+  await pauseRun(client, handle.workflowId);
+  await machine.change({ renderMs: 100 });
+  await resumeRun(client, handle.workflowId);
+  await machine.stage(handle.workflowId, 'review');
+  const decide = (decision: object) => handle.executeUpdate(approveUpdateName, { args: [decision] });
+  await decide({ approve: false, reject: [{ index: 1 }] });
+  await machine.stage(handle.workflowId, 'review');
+  await decide({ approve: true, captions: [{ index: 2, caption: 'paused, recorded' }] });
+  await machine.trainingAtStep(handle.workflowId, 1);
+  await pauseRun(client, handle.workflowId);
+  await resumeRun(client, handle.workflowId);
+  await handle.result();
+  await record('character-lora-reviewed', handle.workflowId);
+});
+
+it('runs that were cancelled or failed', async () => {
+  await machine.change({ renderMs: 5_000 });
+  const cancelled = await machine.start({ ...small, name: 'Cancelled' });
+  await machine.activity(cancelled.workflowId, 'renderCharacter', ({ state }) => state === 'running');
+  await cancelled.cancel();
+  await cancelled.result().catch(() => undefined);
+  await record('character-lora-cancelled', cancelled.workflowId);
+  await machine.change({ renderMs: 100 });
+  const failed = await machine.start({ ...small, name: 'Failed', checkpoint: 'unknown.safetensors' });
+  await failed.result().catch(() => undefined);
+  await record('character-lora-failed', failed.workflowId);
+});
