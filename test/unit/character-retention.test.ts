@@ -1,0 +1,72 @@
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { pino } from 'pino';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+
+import { applyCharacterRetention } from '../../src/character/retention.js';
+import { exists } from '../../src/files/exists.js';
+
+const log = pino({ level: 'silent' });
+const limits = { checkpointDays: 7, failedRunDays: 30 };
+const ended = new Date('2026-03-01T12:00:00Z');
+const days = (count: number) => new Date(ended.getTime() + count * 86_400_000);
+let runsDirectory: string;
+
+beforeEach(async () => {
+  runsDirectory = await mkdtemp(join(tmpdir(), 'tower-'));
+});
+afterEach(() => rm(runsDirectory, { recursive: true, force: true }));
+
+const files = {
+  lora: 'output/elara_lora.safetensors',
+  epoch: 'output/elara_lora-000001.safetensors',
+  state: 'output/elara_lora-000001-state/train_state.json',
+  lowerState: 'output-rung-2/elara_lora-000001-state/train_state.json',
+  sample: 'output/sample/elara_lora_e000001_00_20260301120000.png',
+  broken: 'broken/elara_lora-000002-state/train_state.json',
+  journal: 'images.jsonl',
+};
+
+async function makeRun(
+  run: string,
+  outcome: string | undefined,
+): Promise<(name: keyof typeof files) => Promise<boolean>> {
+  const directory = join(runsDirectory, run);
+  for (const file of Object.values(files)) {
+    await mkdir(join(directory, file, '..'), { recursive: true });
+    await writeFile(join(directory, file), 'x');
+  }
+  await writeFile(join(directory, 'job.json'), '{}');
+  const end = { outcome, reason: 'a test', endedAt: ended.toISOString() };
+  if (outcome !== undefined) await writeFile(join(directory, 'outcome.json'), JSON.stringify(end));
+  return (name) => exists(join(directory, files[name]));
+}
+
+const apply = (now: Date) => applyCharacterRetention({ runsDirectory, limits, now }, { log });
+
+it('keeps LoRAs, samples and records of a finished training, and removes its states after their time', async () => {
+  const has = await makeRun('character_elara_v1', 'succeeded');
+  expect(await apply(days(6))).toBe(0);
+  expect(await apply(days(8))).toBe(3);
+  for (const kept of ['lora', 'epoch', 'sample', 'journal'] as const) expect(await has(kept)).toBe(true);
+  for (const gone of ['state', 'lowerState', 'broken'] as const) expect(await has(gone)).toBe(false);
+  expect(await apply(days(8))).toBe(0);
+});
+
+it('keeps what a run that failed could go on from, for a longer time', async () => {
+  const has = await makeRun('character_elara_v1', 'failed');
+  expect(await apply(days(29))).toBe(0);
+  expect(await apply(days(31))).toBe(3);
+  expect(await has('lora')).toBe(false);
+  expect(await has('journal')).toBe(true);
+});
+
+it('leaves alone what has not ended, and what is no character run', async () => {
+  const has = await makeRun('character_elara_v1', undefined);
+  await mkdir(join(runsDirectory, 'adapter_ft_20260301_120000', 'output'), { recursive: true });
+  expect(await apply(days(1_000))).toBe(0);
+  expect(await has('state')).toBe(true);
+  expect(await exists(join(runsDirectory, 'adapter_ft_20260301_120000', 'output'))).toBe(true);
+});
