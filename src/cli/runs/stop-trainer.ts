@@ -34,6 +34,10 @@ export async function stopTrainer(run: string, context: CommandContext): Promise
   }
   output.result(
     { run, stopped: true },
-    `${run}: the trainer has ended. Its last complete state stays; the next cycle goes on from it.`,
+    `${run}: the trainer has ended. Its last complete state stays; ${nextOf(run)} goes on from it.`,
   );
+}
+
+function nextOf(run: string): string {
+  return run.startsWith('character_') ? `\`tower character start --run ${run}\`` : 'the next cycle';
 }
