@@ -1,3 +1,4 @@
+import type { Moment } from './faults.js';
 import { ServerDown } from './server-down.js';
 import { ExecutionFailure, inputsOf, shownInputs } from './execution-failure.js';
 import { nodeSignatures, type CachedNode, type ExecutionCache } from './execution-cache.js';
@@ -27,7 +28,7 @@ export interface ExecutorHost extends ListedFolders {
   /** Rejects when the server goes down meanwhile. */
   readonly wait: (ms: number) => Promise<void>;
   /** A prompt has come to a moment at which the server may be told to go down. */
-  readonly moment: (item: QueueItem, moment: 'at-start' | 'in-step' | 'before-save' | 'after-save') => Promise<void>;
+  readonly moment: (item: QueueItem, moment: Moment) => void;
 }
 
 export interface Execution {
@@ -64,7 +65,7 @@ export class PromptExecutor {
     this.#interrupted = false;
     const run = new Run(item, this.#host);
     run.message('execution_start', {});
-    await this.#host.moment(item, 'at-start');
+    this.#host.moment(item, 'at-start');
     if (!this.#host.settings.cache) this.dropCaches();
     const signatures = nodeSignatures(item.graph, this.#host);
     const kept = new Set(signatures.values());
@@ -116,10 +117,10 @@ export class PromptExecutor {
       this.#throwIfInterrupted();
       if (declared.isOutput) {
         await this.#faultPoint(run);
-        await this.#host.moment(item, 'before-save');
+        this.#host.moment(item, 'before-save');
       }
       const result = await declared.execute(inputs, this.#context(node, run));
-      if (declared.isOutput) await this.#host.moment(item, 'after-save');
+      if (declared.isOutput) this.#host.moment(item, 'after-save');
       const done: CachedNode = {
         values: result.outputs,
         output: result.ui === undefined ? undefined : { images: result.ui.images },
@@ -155,7 +156,7 @@ export class PromptExecutor {
         this.#throwIfInterrupted();
         if (value === Math.ceil(max / 2)) {
           await this.#faultPoint(run);
-          await host.moment(item, 'in-step');
+          host.moment(item, 'in-step');
         }
         run.progress.step(node, { value, max });
         run.send('progress', { value, max, prompt_id: item.id, node }, true);

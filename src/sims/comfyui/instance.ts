@@ -1,6 +1,8 @@
 import { EventEmitter, once } from 'node:events';
 import { setImmediate as turn, setTimeout as pause } from 'node:timers/promises';
 
+import sharp from 'sharp';
+
 import type { DialectFacts } from './dialect.js';
 import { PromptExecutor, type Execution, type ExecutorHost } from './executor.js';
 import type { Moment } from './faults.js';
@@ -33,7 +35,7 @@ export class Instance {
   counter = 0;
   /** Bytes of the models on the GPU. */
   loadedBytes = 0;
-  /** Waits that `free` has asked for. */
+  /** What `POST /free` has asked for since the last job. */
   #flags = { unload: false, dropCaches: false };
   readonly #hidden = new Map<string, number>();
   readonly #host: InstanceHost;
@@ -138,7 +140,7 @@ export class Instance {
     const files = saved.filter(({ type }) => type === 'output').map((file) => `${file.subfolder}/${file.filename}`);
     statistics.renderEnded({ ...about, cached, outcome, files });
     this.#events.emit('ended');
-    await this.#moment(item, 'after-history');
+    this.#moment(item, 'after-history');
     this.sockets.queueChanged();
     if (item.fault?.kind !== 'unseen') {
       const data = { node: null, prompt_id: item.id };
@@ -174,15 +176,17 @@ export class Instance {
         await (ms > 0 ? pause(ms, undefined, { signal }) : turn(undefined, { signal })).catch(throwDown);
         await this.#whileStandingStill();
       },
-      moment: (item, moment) => this.#moment(item, moment),
+      moment: (item, moment) => {
+        this.#moment(item, moment);
+      },
     };
   }
 
-  async #moment({ fault }: QueueItem, moment: Moment): Promise<void> {
+  /** @throws ServerDown when this is the moment at which the server is told to go down */
+  #moment({ fault }: QueueItem, moment: Moment): void {
     if (fault?.kind === 'restart' && fault.when === moment) this.#host.restart(fault.downMs);
     if (fault?.kind === 'kill' && fault.when === moment) this.#host.kill();
     if (this.#down.signal.aborted) throw new ServerDown();
-    await Promise.resolve();
   }
 
   async #whileStandingStill(): Promise<void> {
@@ -215,7 +219,6 @@ let painted: Promise<Buffer> | undefined;
 
 /** The same small JPEG each time: what is in a preview does not matter. */
 async function previewImage(): Promise<Buffer> {
-  const { default: sharp } = await import('sharp');
   painted ??= paintPicture({ kind: 'sampled', text: 'preview', loras: [] }, { width: 64, height: 64 }).then((png) =>
     sharp(png).jpeg().toBuffer(),
   );
