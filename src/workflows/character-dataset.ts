@@ -25,6 +25,8 @@ export interface CharacterParts {
   readonly pause: PauseControl;
   readonly review: ReviewControl;
   readonly slot: CharacterSlot;
+  /** How often the rendering made way for more urgent work. */
+  readonly turns: { yields: number };
   /** Asked between two turns on the GPU: goes on in a new execution when the history has grown long. */
   readonly moveOn: () => Promise<void>;
 }
@@ -33,8 +35,6 @@ export interface CharacterParts {
 export interface CharacterDataset {
   readonly images: ImageCounts | null;
   readonly captions: CaptionRecord | null;
-  /** How often the rendering made way for more urgent work. */
-  readonly yields: number;
   readonly simulated: boolean;
 }
 
@@ -46,7 +46,7 @@ export async function makeDataset(parts: CharacterParts): Promise<CharacterDatas
   for (;;) {
     display.stage('review');
     const { state, rejected, edited, again } = await askPerson(parts, dataset);
-    if (again > 0) dataset = await makeAgain(parts, dataset);
+    if (again > 0) dataset = await makeImages(parts);
     else if (rejected > 0 || edited > 0) dataset = { ...dataset, captions: await captionImages(parts) };
     if (state === 'approved') return dataset;
   }
@@ -56,13 +56,7 @@ async function makeImages(parts: CharacterParts): Promise<CharacterDataset> {
   const { stages } = parts.checked;
   const rendered = stages.includes('generate') ? await renderImages(parts) : undefined;
   const captions = stages.includes('tag') ? await captionImages(parts) : null;
-  const { images = null, yields = 0, simulated = false } = rendered ?? {};
-  return { images, captions, yields, simulated };
-}
-
-async function makeAgain(parts: CharacterParts, { yields }: CharacterDataset): Promise<CharacterDataset> {
-  const again = await makeImages(parts);
-  return { ...again, yields: yields + again.yields };
+  return { images: rendered?.images ?? null, captions, simulated: rendered?.simulated ?? false };
 }
 
 async function askPerson(
@@ -90,12 +84,12 @@ async function renderImages({
   placement,
   display,
   pause,
+  turns,
   moveOn,
-}: CharacterParts): Promise<Pick<CharacterDataset, 'yields' | 'simulated'> & { readonly images: ImageCounts }> {
+}: CharacterParts): Promise<{ readonly images: ImageCounts; readonly simulated: boolean }> {
   const host = proxyActivities<CharacterHostActivities>(hostWorkPolicy(placement));
   display.stage('render');
   const limit = { stage: 'generate', limitMs: checked.timeoutMs.generate, pause };
-  let yields = 0;
   return withinLimit(limit, async () => {
     const turn = await renderDataset({
       run,
@@ -105,11 +99,11 @@ async function renderImages({
       moveOn,
       onTurn: (counts) => {
         display.images(counts, counts.stopped);
-        if (counts.stopped !== null) yields += 1;
+        if (counts.stopped !== null) turns.yields += 1;
         if (counts.simulated) display.simulated();
       },
     });
-    return { images: await host.finishImages({ run }), yields, simulated: turn.simulated };
+    return { images: await host.finishImages({ run }), simulated: turn.simulated };
   });
 }
 

@@ -44,6 +44,8 @@ export interface CharacterLoraInput {
   readonly host?: string | undefined;
   /** Id of an earlier run of this character that failed or was cancelled: it goes on from what it has. */
   readonly run?: string | undefined;
+  /** Handed on by an execution whose history has grown long. */
+  readonly yields?: number;
 }
 
 export interface CharacterLoraResult {
@@ -115,7 +117,7 @@ interface RunProgress {
 }
 
 async function runCharacter(
-  { job, host: wantedHost, run }: CharacterLoraInput,
+  { job, host: wantedHost, run, yields = 0 }: CharacterLoraInput,
   controls: CharacterControls,
 ): Promise<CharacterLoraResult> {
   const { display, pause, slot, progress } = controls;
@@ -134,8 +136,9 @@ async function runCharacter(
   Object.assign(progress, { run: prepared.run, host });
   display.prepared(prepared);
 
-  const moveOn = () => goOnInNewExecution({ job, host: placement.host, run }, pause);
-  const parts = { ...controls, checked, prepared, placement, moveOn };
+  const turns = { yields };
+  const moveOn = () => goOnInNewExecution({ job, host: placement.host, run, ...turns }, pause);
+  const parts = { ...controls, checked, prepared, placement, turns, moveOn };
   const dataset = await makeDataset(parts);
   const lora = await makeLora(parts);
 
@@ -154,7 +157,7 @@ async function runCharacter(
     dataset: prepared.dataset,
     images: dataset.images,
     captions: dataset.captions,
-    yields: dataset.yields,
+    ...turns,
     ...lora,
     simulated,
   };
@@ -188,8 +191,10 @@ function refuseOtherId(slug: string): void {
 
 /** Everything that is done lies in the run folder, where the new execution finds it under the same owner. */
 async function goOnInNewExecution(input: CharacterLoraInput, pause: PauseControl): Promise<void> {
-  if (!workflowInfo().continueAsNewSuggested || pause.paused) return;
+  if (!workflowInfo().continueAsNewSuggested) return;
   await condition(allHandlersFinished);
+  // A pause is known to this execution only.
+  if (pause.paused) return;
   await continueAsNew<typeof characterLora>(input);
 }
 

@@ -15,7 +15,8 @@ let machine: DailyMachine;
 let comfyui: ComfyuiServer;
 
 beforeAll(async () => {
-  machine = await DailyMachine.create();
+  // So few events that a rendering goes on in a new execution when it has made way.
+  machine = await DailyMachine.create({ dynamicConfig: ['limit.historyCount.suggestContinueAsNew=40'] });
   const directory = join(machine.tower.home, 'comfyui');
   comfyui = await startComfyuiServer({ directory, settings: { renderMs: imageMs } });
   await machine.configure({ comfyui: { url: comfyui.address, directory } });
@@ -34,9 +35,9 @@ interface GpuActivity {
   readonly ended: number;
 }
 
-/** Completed activities of a workflow on the GPU, by the server's clock. */
-async function gpuActivities(workflowId: string): Promise<GpuActivity[]> {
-  const { events } = await machine.tower.client.workflow.getHandle(workflowId).fetchHistory();
+/** Completed activities of a workflow, or of one of its executions, on the GPU, by the server's clock. */
+async function gpuActivities(workflowId: string, runId?: string): Promise<GpuActivity[]> {
+  const { events } = await machine.tower.client.workflow.getHandle(workflowId, runId).fetchHistory();
   const eventOf = (id: unknown) => events?.find(({ eventId }) => String(eventId) === String(id));
   const timeOf = (id: unknown) => optionalTsToDate(eventOf(id)?.eventTime)?.getTime() ?? Number.NaN;
   return (events ?? []).flatMap(({ eventId, activityTaskCompletedEventAttributes: completed }) => {
@@ -57,11 +58,16 @@ it('a daily training starts after the present image of a character run, which go
   expect(training?.executedSteps).toBe(training?.plannedSteps);
   const result = await character.result();
   expect(result).toMatchObject({ images: { accepted: 14, rejected: 0 }, lora: { outcome: 'published' } });
-  expect(result.yields).toBeGreaterThanOrEqual(1);
 
   const [daily] = await gpuActivities('daily-cycle');
-  const renders = (await gpuActivities(character.workflowId)).filter(({ name }) => name === 'renderCharacter');
-  const [before, after] = renders;
+  expect(result.yields).toBeGreaterThanOrEqual(1);
+  // The history of a run is bounded: it went on in a new execution, with its images, its place and its dataset.
+  const { runId, historyLength } = await machine.tower.client.workflow.getHandle(character.workflowId).describe();
+  expect(runId).not.toBe(character.firstExecutionRunId);
+  expect(historyLength).toBeLessThan(120);
+  const isRender = ({ name }: GpuActivity) => name === 'renderCharacter';
+  const before = (await gpuActivities(character.workflowId, character.firstExecutionRunId)).findLast(isRender);
+  const after = (await gpuActivities(character.workflowId)).find(isRender);
   if (daily === undefined || before === undefined || after === undefined) throw new Error('an activity is missing');
   expect(daily.name).toBe('trainAdapter');
   // Ten seconds after the present image: the queue's count is a few seconds old.

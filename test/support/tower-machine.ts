@@ -33,6 +33,8 @@ export interface TowerMachineOptions {
   readonly environment?: Readonly<Record<string, string>>;
   /** No server of the test's own: for tests that run `tower up`. */
   readonly serverless?: boolean;
+  /** Settings of the Temporal server beside Tower's own, `name=value`. */
+  readonly dynamicConfig?: readonly string[];
   /** The server keeps nothing on disk: for tests of very many workflows, which do not end it. */
   readonly inMemory?: boolean;
 }
@@ -108,7 +110,7 @@ export class TowerMachine {
   async startServer(): Promise<void> {
     this.#server = await startEmbeddedServer(
       {
-        cli: await testTemporalCli(),
+        cli: await this.#temporalCli(),
         stateDirectory: this.home,
         logPath: join(this.paths.logs, 'temporal-server.log'),
         namespace: 'default',
@@ -185,6 +187,17 @@ export class TowerMachine {
     await this.#connection?.close();
     await this.#server?.stop();
     await rm(this.home, { recursive: true, force: true, maxRetries: 5 });
+  }
+
+  /** The Temporal CLI; with further settings a script that adds them. */
+  async #temporalCli(): ReturnType<typeof testTemporalCli> {
+    const cli = await testTemporalCli();
+    const settings = this.#options.dynamicConfig ?? [];
+    if (settings.length === 0) return cli;
+    const path = join(this.home, 'temporal-cli');
+    const added = settings.map((setting) => `--dynamic-config-value '${setting}'`).join(' ');
+    await writeFile(path, `#!/bin/sh\nexec '${cli.path}' "$@" ${added}\n`, { mode: 0o755 });
+    return { ...cli, path };
   }
 
   async #connect(address: string): Promise<void> {
