@@ -1,5 +1,3 @@
-import { mkdir } from 'node:fs/promises';
-
 import { TowerError } from '../errors.js';
 import { writeFileDurable, writeJsonDurable } from '../files/durable-write.js';
 import { checkDataset, type DatasetCheck } from './check-dataset.js';
@@ -44,7 +42,6 @@ export async function prepareRun(order: KohyaOrder): Promise<void> {
     assertSupported(Object.keys(configValues(rung.options, file)), order);
     await writeFileDurable(files.config(number), configFile(rung.options, file));
     await writeFileDurable(files.dataset(number), datasetFile(rung.options, run.images));
-    await mkdir(rung.output, { recursive: true });
   }
   await writeJsonDurable(files.plan, planOf(order, check, heldOut));
 }

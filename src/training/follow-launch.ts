@@ -104,7 +104,7 @@ function describeProgress(
   launch: Launch,
   adopted: boolean,
   stage: TrainingProgress['stage'],
-  { lastStep, start, reachedStep }: LaunchSummary,
+  { lastStep, lastLoss, start, reachedStep }: LaunchSummary,
 ): TrainingProgress {
   return {
     launch: launch.files.number,
@@ -114,7 +114,7 @@ function describeProgress(
     step: reachedStep,
     totalSteps: start?.totalSteps ?? null,
     epoch: lastStep?.epoch ?? null,
-    loss: lastStep?.loss ?? null,
+    loss: lastLoss ?? null,
     learningRate: lastStep?.learningRate ?? null,
     tokensPerSecond: lastStep?.tokensPerSecond ?? null,
     stepsPerSecond: lastStep?.stepsPerSecond ?? null,

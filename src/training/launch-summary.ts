@@ -9,12 +9,15 @@ type EventOf<Name extends TrainerEvent['event']> = Extract<TrainerEvent, { event
 export class LaunchSummary {
   #start: EventOf<'start'> | undefined;
   #lastStep: StepEvent | undefined;
+  #lastLoss: number | undefined;
   #reached = 0;
   readonly #others: TrainerEvent[] = [];
 
   add(event: TrainerEvent): void {
-    if (event.event === 'step') this.#lastStep = event;
-    else this.#others.push(event);
+    if (event.event === 'step') {
+      this.#lastStep = event;
+      this.#lastLoss = event.loss ?? this.#lastLoss;
+    } else this.#others.push(event);
     if (event.event === 'start') {
       this.#start = event;
       this.#reached = Math.max(this.#reached, event.resumedFromStep);
@@ -29,6 +32,11 @@ export class LaunchSummary {
 
   get lastStep(): StepEvent | undefined {
     return this.#lastStep;
+  }
+
+  /** The newest loss of a step; some trainers tell it a moment after the step. */
+  get lastLoss(): number | undefined {
+    return this.#lastLoss;
   }
 
   /** The highest optimiser step that any event proves; steps logged in groups count once their group is reported. */

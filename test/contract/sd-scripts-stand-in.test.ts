@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
@@ -89,7 +90,7 @@ describe('ends like sd-scripts', () => {
     const { exitCode, stdout } = await start();
     expect(exitCode).toBe(0);
     expect(stdout).toContain('No data found. Please verify arguments');
-    expect(await readdir(join(directory, 'output'))).toEqual([]);
+    expect(existsSync(join(directory, 'output'))).toBe(false);
   });
 
   it.each([
