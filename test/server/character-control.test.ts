@@ -12,6 +12,7 @@ import { readJournal } from '../../src/character/journal.js';
 import { livingLaunches } from '../../src/training/launch-record.js';
 import { runDirectory } from '../../src/training/run-directory.js';
 import { readSettled } from '../../src/training/settle.js';
+import type { housekeeping } from '../../src/workflows/housekeeping.js';
 import { pino } from 'pino';
 
 import { CharacterMachine } from '../support/character-machine.js';
@@ -91,13 +92,21 @@ it('pauses a rendering and a training, and goes on from where they were (W24)', 
   for (const [index, { promptId }] of accepted) expect(after.get(index)?.promptId).toBe(promptId);
 });
 
-it('leaves no trainer behind when a training is cancelled (W11, W24)', async () => {
+it('leaves no trainer behind when a training is cancelled, or its workflow is terminated (W11, W24)', async () => {
   const handle = await machine.start({ name: 'Uma', count: 2, kohya: { max_train_epochs: 50 } });
   await machine.trainingAtStep(handle.workflowId, 3);
   const run = runDirectory(join(machine.tower.paths.runs, 'character_uma_v1'));
   expect(await livingLaunches(run)).toHaveLength(1);
-  await handle.cancel();
-  await expectCancelled(handle);
+  // Nobody is told of a termination; housekeeping finds the trainer whose workflow is gone.
+  await handle.terminate('a test');
+  const options = { taskQueue: 'tower', workflowId: 'housekeeping' };
+  await machine.tower.client.workflow.execute<typeof housekeeping>('housekeeping', options);
+  await waitUntil('the end of the trainer', async () => (await livingLaunches(run)).length === 0);
+
+  const next = await startCharacterLora(machine.tower.client, { run: 'character_uma_v1' });
+  await waitUntil('a new trainer', async () => (await livingLaunches(run)).length === 1);
+  await next.cancel();
+  await expectCancelled(next);
   expect(await livingLaunches(run)).toEqual([]);
   expect(await machine.isGpuHeld()).toBe(false);
   expect((await readdir(machine.loras)).filter((name) => name.startsWith('uma'))).toEqual([]);
