@@ -56,7 +56,7 @@ const simulatedComment = '[simulated]';
 /**
  * Puts a LoRA into ComfyUI's folder under the next free version, complete from its first moment, mode 0644. Nothing is ever
  * overwritten, because ComfyUI keeps old weights by name (contract comfyui.md, 7.4). A repeated call, also after a crash at any
- * moment, finds what it had published.
+ * moment, finds what it had published; one that asks for the alias adds it.
  *
  * @throws TowerError `SIMULATED_NOT_DELIVERED`, `LORAS_FOLDER_MISSING`, `LORA_CHANGED` (not the file that was chosen),
  * `NO_PERMISSION`, `DISK_FULL` (retryable).
@@ -68,11 +68,13 @@ export async function publishLora(
   const { run, loras, simulated, record } = request;
   await refuseSimulated(request);
   await requireFolder(loras);
-  const draft = join(loras, `.tower-${run}.tmp`);
+  // With its hash, because another Tower may deliver a run of the same name into this folder.
+  const owner = `${run}-${request.sha256.slice(0, 12)}`;
+  const draft = join(loras, `.tower-${owner}.tmp`);
   const earlier = await readDelivery(record);
   if (earlier !== undefined && (await bytesOf(earlier.path)) === earlier.bytes) {
     await rm(draft, { force: true });
-    return earlier;
+    return request.alias ? withAlias(request, earlier) : earlier;
   }
   return namingRefusal(loras, async () => {
     const base = simulated ? `${request.output}-simulated` : request.output;
@@ -83,7 +85,7 @@ export async function publishLora(
         onProgress?.({ bytes: done, total: bytes ?? done });
       });
     };
-    const placed = await placeNextVersion({ loras, base, run, draft }, copy);
+    const placed = await placeNextVersion({ loras, base, owner, draft }, copy);
     const delivery = await deliveryOf(request, { base, placed });
     await writeJsonDurable(record, delivery);
     await placed.settle();
@@ -142,6 +144,22 @@ async function deliveryOf(
     aliasRefused: aliasing?.refused ?? null,
     publishedAt: new Date().toISOString(),
   };
+}
+
+/** Adds the alias to what was published without one before. */
+async function withAlias(
+  { loras, output, run, simulated, record }: PublishRequest,
+  earlier: Delivery,
+): Promise<Delivery> {
+  if (earlier.alias !== null || earlier.aliasRefused !== null) return earlier;
+  const { path: source, sha256, version } = earlier;
+  const base = simulated ? `${output}-simulated` : output;
+  const { name, refused } = await namingRefusal(loras, () =>
+    publishAlias({ loras, base, version, run, source, sha256 }),
+  );
+  const delivery: Delivery = { ...earlier, alias: name, aliasRefused: refused };
+  await writeJsonDurable(record, delivery);
+  return delivery;
 }
 
 /** Copies the chosen file to the draft, and proves that it is the chosen one. */

@@ -42,6 +42,8 @@ const byErrorCode: Readonly<Record<string, ExitCode>> = {
   COMFYUI_UNREACHABLE: exitCodes.precondition,
   SD_SCRIPTS_NOT_CONFIGURED: exitCodes.precondition,
   SD_SCRIPTS_NOT_FOUND: exitCodes.precondition,
+  BASE_MODEL_MISSING: exitCodes.precondition,
+  LORAS_FOLDER_MISSING: exitCodes.precondition,
   STATE_DIRECTORY_LOCKED: exitCodes.precondition,
   TEMPORAL_UNREACHABLE: exitCodes.precondition,
   NO_TEMPORAL_SERVER: exitCodes.precondition,

@@ -50,10 +50,11 @@ export class CharacterDisplay {
     this.#show();
   }
 
-  prepared({ run, dataset, planned }: PreparedCharacter): void {
+  prepared({ run, dataset, planned, simulated }: PreparedCharacter): void {
     this.#rows.set('Run', run);
     this.#rows.set('Dataset', `${dataset}, ${planned} images planned`);
     upsertSearchAttributes([{ key: keys.version, value: run }]);
+    if (simulated) this.simulated();
     this.#show();
   }
 

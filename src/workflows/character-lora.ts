@@ -143,7 +143,8 @@ async function runCharacter(
   const lora = await makeLora(parts);
 
   display.stage('record');
-  const simulated = dataset.simulated || (lora.training?.simulated ?? false) || (lora.proof?.simulated ?? false);
+  const simulated =
+    prepared.simulated || dataset.simulated || (lora.training?.simulated ?? false) || (lora.proof?.simulated ?? false);
   const outcome = simulated ? ('simulated' as const) : ('succeeded' as const);
   const reason = reasonOf(lora, prepared.dataset);
   await host.recordCharacter({ run: prepared.run, outcome, reason });

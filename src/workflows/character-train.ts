@@ -75,5 +75,6 @@ async function deliverLora({
   });
   const proof = await cleared(host, run, () => gpu.proveLora({ run, gpuIndex: placement.gpuIndex }));
   display.proven(proof);
-  return { chosen, lora, proof };
+  // Graphs that name the alias must not get a LoRA of which nobody knows that it works.
+  return { chosen, lora: checked.alias ? await host.publishAlias({ run }) : lora, proof };
 }

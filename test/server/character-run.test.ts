@@ -76,7 +76,9 @@ it('one command in, a proven LoRA in ComfyUI out (W2, W5, W15, W16, W21, W25)', 
   expect(await exists(join(dataset, 'contact-sheet.jpg'))).toBe(true);
 
   expect(training?.executedSteps).toBe(training?.plannedSteps);
-  expect(lora).toMatchObject({ outcome: 'published', name: 'elara_lora-simulated-v1.safetensors' });
+  const alias = 'elara_lora-simulated.safetensors';
+  expect(lora).toMatchObject({ outcome: 'published', name: 'elara_lora-simulated-v1.safetensors', alias });
+  expect(await machine.publishedLoras()).toEqual(['elara_lora-simulated-v1.safetensors', alias]);
   if (lora?.outcome !== 'published') return;
   expect((await stat(lora.file)).mode & 0o777).toBe(0o644);
   expect(proof?.changedShare).toBeGreaterThan(0);
@@ -138,11 +140,14 @@ it('does single stages, as the original did single tasks (W8)', async () => {
     ...['character', 'tag', '--name', 'Oel', '--description', '1girl, red hair', '--dataset', images.dataset],
     ...['--wait', '--json'],
   );
-  expect(JSON.parse(String(tagged.stdout))).toMatchObject({ result: { captions: { images: 3 }, images: null } });
+  // Captions of simulated images are real, the dataset is not.
+  expect(JSON.parse(String(tagged.stdout))).toMatchObject({
+    result: { captions: { images: 3 }, images: null, outcome: 'simulated' },
+  });
   const trained = await (
     await machine.start({ ...existing, description: undefined, ...quick, count: undefined, stages: ['train'] })
   ).result();
-  expect(trained).toMatchObject({ images: null, captions: null, lora: { outcome: 'published' } });
+  expect(trained).toMatchObject({ images: null, captions: null, lora: { outcome: 'published' }, outcome: 'simulated' });
   expect(trained.training?.executedSteps).toBe(trained.training?.plannedSteps);
 });
 

@@ -30,12 +30,12 @@ export async function checkJob(
     loraDirectory(environment);
     kohyaOptions(environment, job);
   }
-  const { limits, priority, review, minImages, stages } = job;
+  const { limits, priority, review, minImages, stages, deliver } = job;
   const timeout = (minutes: number | null) => (minutes === null ? null : minutes * minuteMs);
   const checked: CheckedCharacter = {
     name: job.name,
     slug: slugOf(job.name),
-    ...{ stages, priority, review, minImages },
+    ...{ stages, priority, review, minImages, alias: deliver.alias },
     timeoutMs: {
       generate: timeout(limits.generate.timeoutMinutes),
       tag: timeout(limits.tag.timeoutMinutes),

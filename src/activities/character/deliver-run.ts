@@ -8,6 +8,7 @@ import { TowerError } from '../../errors.js';
 import { writeJsonDurable } from '../../files/durable-write.js';
 
 import { readEpochs } from '../../kohya/epochs.js';
+import type { ServiceOptions } from '../../service-options.js';
 import { runDirectory } from '../../training/run-directory.js';
 import { readSettled, type Settled } from '../../training/settle.js';
 import { checked, runSchema } from '../inputs.js';
@@ -15,14 +16,14 @@ import type { WorkerEnvironment } from '../worker-environment.js';
 import { readChoice } from './choice.js';
 import { loraDirectory } from './comfyui.js';
 import { endInputSchema } from './inputs.js';
-import type { CharacterHostActivities, ChosenEpoch, PublishRecord } from './interfaces.js';
+import type { CharacterHostActivities, ChosenEpoch, PublishedLora, PublishRecord } from './interfaces.js';
 import { recordRun } from './record-run.js';
 import { readServerRecord } from './server-record.js';
 import { stageWork } from './stage-work.js';
 
-type Deliver = Pick<CharacterHostActivities, 'chooseEpoch' | 'publishLora' | 'recordCharacter'>;
+type Deliver = Pick<CharacterHostActivities, 'chooseEpoch' | 'publishLora' | 'publishAlias' | 'recordCharacter'>;
 
-/** `chooseEpoch`, `publishLora` and `recordCharacter`: from a finished training to a LoRA in ComfyUI and its record. */
+/** `chooseEpoch`, `publishLora`, `publishAlias` and `recordCharacter`: from a finished training to a LoRA in ComfyUI and its record. */
 export function deliverRun(environment: WorkerEnvironment): Deliver {
   return {
     chooseEpoch: (input) =>
@@ -39,23 +40,15 @@ export function deliverRun(environment: WorkerEnvironment): Deliver {
       }),
 
     publishLora: (input) =>
-      stageWork<object, PublishRecord>(environment, delivering(input), async (run, options) => {
-        const settled = await settledTraining(run);
-        const simulated = settled.simulated || ((await readServerRecord(run.paths.directory))?.simulated ?? false);
-        const { deliver, output } = run.job;
-        if (simulated && !deliver.simulated) {
-          return { outcome: 'withheld', reason: 'simulated, and the job does not ask for deliver.simulated' };
-        }
-        const { path, sha256 } = await readChoice(run);
-        const delivery = await publishLora(
-          {
-            ...{ run: run.reservation.run, source: path, sha256, output, alias: deliver.alias, simulated },
-            ...{ loras: loraDirectory(environment), deliverSimulated: deliver.simulated, record: run.paths.delivery },
-          },
-          options,
-        );
-        const { loraName, path: file, bytes, alias } = delivery;
-        return { outcome: 'published', name: loraName, file, sha256: delivery.sha256, bytes, alias };
+      stageWork<object, PublishRecord>(environment, delivering(input), (run, options) =>
+        publish(run, { loras: () => loraDirectory(environment), alias: false }, options),
+      ),
+
+    publishAlias: (input) =>
+      stageWork<object, PublishedLora>(environment, delivering(input), async (run, options) => {
+        const published = await publish(run, { loras: () => loraDirectory(environment), alias: true }, options);
+        if (published.outcome === 'published') return published;
+        throw new TowerError('NOTHING_DELIVERED', `${run.paths.directory} has published no LoRA: ${published.reason}`);
       }),
 
     async recordCharacter(input) {
@@ -63,6 +56,29 @@ export function deliverRun(environment: WorkerEnvironment): Deliver {
       await recordRun(await openRun(join(environment.paths.runs, run)), end);
     },
   };
+}
+
+async function publish(
+  run: CharacterRun,
+  { loras, alias }: { readonly loras: () => string; readonly alias: boolean },
+  options: ServiceOptions<object>,
+): Promise<PublishRecord> {
+  const settled = await settledTraining(run);
+  const simulated = settled.simulated || ((await readServerRecord(run.paths.directory))?.simulated ?? false);
+  const { deliver, output } = run.job;
+  if (simulated && !deliver.simulated) {
+    return { outcome: 'withheld', reason: 'simulated, and the job does not ask for deliver.simulated' };
+  }
+  const { path, sha256 } = await readChoice(run);
+  const delivery = await publishLora(
+    {
+      ...{ run: run.reservation.run, source: path, sha256, output, alias, simulated },
+      ...{ loras: loras(), deliverSimulated: deliver.simulated, record: run.paths.delivery },
+    },
+    options,
+  );
+  const { loraName: name, path: file, bytes } = delivery;
+  return { outcome: 'published', name, file, sha256: delivery.sha256, bytes, alias: delivery.alias };
 }
 
 function delivering(input: unknown): { readonly run: string; readonly stage: 'deliver' } {

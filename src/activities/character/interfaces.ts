@@ -30,6 +30,8 @@ export interface CheckedCharacter {
   readonly review: boolean;
   /** Fewer accepted images end the run before the training. */
   readonly minImages: number;
+  /** Publish the LoRA under its unversioned name too, once it is proven. */
+  readonly alias: boolean;
   /** Longest time a stage may take, waiting for the GPU included and pauses not; `null`: no limit. */
   readonly timeoutMs: Readonly<Record<CharacterStage | 'deliver', number | null>>;
   /** How many character runs may be at work at once (`character.maxConcurrent`). */
@@ -46,6 +48,8 @@ export interface PreparedCharacter {
   readonly planned: number;
   /** First generation of the training of this workflow. */
   readonly generation: number;
+  /** Images of the dataset come, or will come, from a simulated ComfyUI. */
+  readonly simulated: boolean;
 }
 
 export interface CharacterReference {
@@ -98,17 +102,19 @@ export interface ChosenEpoch {
   readonly heldOutLoss: number | null;
 }
 
+export interface PublishedLora {
+  readonly outcome: 'published';
+  /** As ComfyUI lists it. */
+  readonly name: string;
+  readonly file: string;
+  readonly sha256: string;
+  readonly bytes: number;
+  /** The unversioned name, where the job asks for it and no file of somebody else has it. */
+  readonly alias: string | null;
+}
+
 export type PublishRecord =
-  | {
-      readonly outcome: 'published';
-      /** As ComfyUI lists it. */
-      readonly name: string;
-      readonly file: string;
-      readonly sha256: string;
-      readonly bytes: number;
-      /** The unversioned name, where the job asks for it. */
-      readonly alias: string | null;
-    }
+  | PublishedLora
   /** Made by simulation, and the job does not ask for a delivery of that. */
   | { readonly outcome: 'withheld'; readonly reason: string };
 
@@ -169,6 +175,8 @@ export interface CharacterHostActivities {
   reviewCharacter(input: CharacterReference & { readonly decision: ReviewDecision }): Promise<ReviewRecord>;
   chooseEpoch(input: CharacterReference): Promise<ChosenEpoch>;
   publishLora(input: CharacterReference): Promise<PublishRecord>;
+  /** Publishes the LoRA under its unversioned name too. */
+  publishAlias(input: CharacterReference): Promise<PublishedLora>;
   /** Writes how the run ended; for a success also everything it was made from. Repeatable. */
   recordCharacter(input: CharacterReference & CharacterEnd): Promise<void>;
 }

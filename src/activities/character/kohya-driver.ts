@@ -113,8 +113,8 @@ function samplesOf(job: CharacterJob): KohyaSample[] {
   );
 }
 
-/** The configured one, else that of the environment which the installers of sd-scripts and kohya_ss make. */
-async function pythonOf(folder: string, configured: string | undefined): Promise<string> {
+/** Python of sd-scripts: the configured one, else that of the environment which the installers of sd-scripts and kohya_ss make. */
+export async function pythonOf(folder: string, configured: string | undefined): Promise<string> {
   if (configured !== undefined) return configured;
   for (const name of ['venv', '.venv']) {
     const python = join(folder, name, 'bin', 'python');

@@ -10,11 +10,12 @@ import { checked } from '../inputs.js';
 import { isWorkflowOpen } from '../reap-orphans.js';
 import type { WorkerEnvironment } from '../worker-environment.js';
 import { checkJob, rendersImages } from './check-job.js';
+import { checkTrainingPlace } from './check-training-place.js';
 import { comfyuiClient } from './comfyui.js';
 import { jobReferenceSchema, prepareInputSchema } from './inputs.js';
 import type { CharacterHostActivities, PreparedCharacter } from './interfaces.js';
 import { checkJobGraph, countImageFiles, makeRun, refuseRunInUse } from './prepare-run.js';
-import { recordServer } from './server-record.js';
+import { makerOfDataset, recordServer } from './server-record.js';
 
 const minute = 60_000;
 
@@ -38,6 +39,7 @@ export function prepareCharacter(environment: WorkerEnvironment): Prepare {
     const server = rendersImages(job)
       ? await checkJobGraph(job, { client: comfyuiClient(environment), awayMs }, options)
       : undefined;
+    if (job.stages.includes('train')) await checkTrainingPlace(environment, job);
     if (earlier !== undefined) {
       const owned = await readRunOwner(runDirectory(join(paths.runs, earlier)));
       await refuseRunInUse(earlier, owned, { workflowId, isOpen: (id) => isWorkflowOpen(client, id) });
@@ -46,12 +48,14 @@ export function prepareCharacter(environment: WorkerEnvironment): Prepare {
     const files = runDirectory(run.paths.directory);
     await writeRunOwner(files, { workflowId, workflowRunId });
     const generates = job.stages.includes('generate');
-    if (generates && server !== undefined) await recordServer(files.directory, server);
+    const maker = generates ? server : await makerOfDataset(run, paths.runs);
+    const record = maker === undefined ? undefined : await recordServer(files.directory, maker);
     return {
       run: run.reservation.run,
       dataset: run.dataset.folder,
       planned: generates ? run.job.count : await countImageFiles(run.dataset.images),
       generation: await nextGeneration(files),
+      simulated: record?.simulated ?? false,
     };
   }
 

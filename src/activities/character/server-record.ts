@@ -1,7 +1,8 @@
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 
 import { z } from 'zod';
 
+import type { CharacterRun } from '../../character/character-run.js';
 import type { ServerFacts } from '../../comfyui/client.js';
 import { writeJsonDurable } from '../../files/durable-write.js';
 import { readJsonIfExists } from '../../files/read-json.js';
@@ -30,6 +31,16 @@ export async function recordServer(runDirectory: string, facts: ServerFacts): Pr
   };
   if (JSON.stringify(earlier) !== JSON.stringify(record)) await writeJsonDurable(fileIn(runDirectory), record);
   return record;
+}
+
+/** Which ComfyUI has made the images of a dataset that is there, where a run of this machine has made it. */
+export async function makerOfDataset(
+  { dataset, reservation }: CharacterRun,
+  runsDirectory: string,
+): Promise<ServerRecord | undefined> {
+  const mark = await readJsonIfExists(dataset.mark, z.looseObject({ run: z.string() }));
+  if (mark === undefined || mark.run === reservation.run || basename(mark.run) !== mark.run) return undefined;
+  return readServerRecord(join(runsDirectory, mark.run));
 }
 
 function fileIn(runDirectory: string): string {
