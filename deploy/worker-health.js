@@ -2,7 +2,7 @@
 import { hostname } from 'node:os';
 
 import { withClient } from '../dist/cli/temporal-client.js';
-import { listLivingWorkers } from '../dist/cli/worker-list.js';
+import { listLivingWorkers } from '../dist/cli/status/worker-list.js';
 
 const workers = await withClient({ home: process.env.TOWER_HOME ?? '' }, listLivingWorkers);
 if (!workers.some(({ identity }) => identity.includes(`@${hostname()}:`))) {
