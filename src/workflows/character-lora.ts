@@ -77,7 +77,7 @@ const tower = proxyActivities<TowerActivities>(briefPolicy);
  * folders, and a later run can go on from there.
  */
 export async function characterLora(input?: CharacterLoraInput): Promise<CharacterLoraResult> {
-  const given = requireInput('characterLora', input);
+  const given = checkedInput(input);
   const display = new CharacterDisplay();
   const pause = new PauseControl((paused) => display.setPaused(paused));
   const review = new ReviewControl();
@@ -100,6 +100,24 @@ export async function characterLora(input?: CharacterLoraInput): Promise<Charact
   } finally {
     await CancellationScope.nonCancellable(() => condition(allHandlersFinished, '5 minutes'));
   }
+}
+
+/** What a person may have typed after `temporal workflow start --input`. @throws ApplicationFailure `BAD_INPUT` */
+function checkedInput(input: CharacterLoraInput | undefined): CharacterLoraInput {
+  const given = requireInput('characterLora', input);
+  const names = ['job', 'host', 'run', 'yields'];
+  const faults = Object.keys(given)
+    .filter((name) => !names.includes(name))
+    .map((name) => `${name}: expected one of job, host, run`);
+  for (const name of ['host', 'run'] as const) {
+    const value: unknown = given[name];
+    if (value !== undefined && typeof value !== 'string') {
+      faults.push(`${name}: expected a text, found ${JSON.stringify(value)}`);
+    }
+  }
+  if (given.job === undefined && given.run === undefined) faults.push('job: expected a job, found nothing');
+  if (faults.length > 0) throw ApplicationFailure.nonRetryable(faults.join('; '), 'BAD_INPUT');
+  return given;
 }
 
 interface CharacterControls {

@@ -1,10 +1,12 @@
 import { readdir } from 'node:fs/promises';
+import { setTimeout as delay } from 'node:timers/promises';
 import { join } from 'node:path';
 
 import { WorkflowFailedError } from '@temporalio/client';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 
 import type { CharacterLoraHandle } from '../../src/cli/character/start-character-lora.js';
+import { failureOf } from '../../src/cli/runs/workflow-failure.js';
 import type { ServerStatus } from '../../src/cli/status/server-status.js';
 import { createComfyuiClient } from '../../src/comfyui/client.js';
 import { startCharacterLora, pauseRun, resumeRun } from '../../src/client.js';
@@ -110,6 +112,37 @@ it('leaves no trainer behind when a training is cancelled, or its workflow is te
   expect(await livingLaunches(run)).toEqual([]);
   expect(await machine.isGpuHeld()).toBe(false);
   expect((await readdir(machine.loras)).filter((name) => name.startsWith('uma'))).toEqual([]);
+});
+
+it('ends a stage in order when its time is over, which pauses do not use up (W1)', async () => {
+  await machine.change({ renderMs: 60_000 });
+  const limits = { generate: { timeoutMinutes: 0.1 } };
+  // ComfyUI obeys an interrupt at its next sampling step.
+  const handle = await machine.start({ name: 'Slow', count: 1, steps: 120, stages: ['generate'], limits });
+  await machine.activity(handle.workflowId, 'renderCharacter', ({ state }) => state === 'running');
+  await pauseRun(machine.tower.client, handle.workflowId);
+  await delay(7_000);
+  await resumeRun(machine.tower.client, handle.workflowId);
+  await machine.activity(handle.workflowId, 'renderCharacter', ({ state }) => state === 'running');
+  const error: unknown = await handle.result().catch((thrown: unknown) => thrown);
+  if (!(error instanceof WorkflowFailedError)) throw new Error('it has not failed');
+  expect(failureOf(error.cause)).toMatchObject({ code: 'STAGE_TIMED_OUT' });
+  expect(await queue()).toEqual({ running: [], pending: [] });
+});
+
+it('refuses an input that does not fit, started by hand', async () => {
+  const byHand = async (workflowId: string, input: unknown) => {
+    const options = { taskQueue: 'tower', workflowId, args: [input] };
+    const handle = await machine.tower.client.workflow.start('characterLora', options);
+    const error: unknown = await handle.result().catch((thrown: unknown) => thrown);
+    return error instanceof WorkflowFailedError ? failureOf(error.cause).code : 'it has not failed';
+  };
+  const job = { name: 'Hand', description: '1girl', allowSimulated: true };
+  expect(await byHand('character-lora/hand/1', undefined)).toBe('BAD_INPUT');
+  expect(await byHand('character-lora/hand/2', { jobb: job })).toBe('BAD_INPUT');
+  expect(await byHand('character-lora/hand/3', { job: { ...job, count: 0 } })).toBe('CHARACTER_JOB_INVALID');
+  expect(await byHand('character-lora/other/1', { job })).toBe('WRONG_WORKFLOW_ID');
+  expect(await byHand('character-lora/hand/4', { run: 'character_hand_v9' })).toBe('NOT_FOUND');
 });
 
 it('has the sixth run wait, says why, and lets it go on when a place is free', async () => {
