@@ -5,7 +5,7 @@ import { parseArgs } from 'node:util';
 
 import { tableText } from '../src/cli/table.js';
 import { importBenchmark, uploadBenchmark, type Benchmark, type Round } from './benchmarks.js';
-import { runLearningBenchmark, type LearningVerdict } from './learning/learning-benchmark.js';
+import { runLearningBenchmark, type LearningRow, type LearningVerdict } from './learning/learning-benchmark.js';
 import { learningTables } from './learning/learning-table.js';
 import { opponents, runRenderBenchmark, type Opponent, type RenderVerdict } from './render/render-benchmark.js';
 import { renderTable } from './render/render-table.js';
@@ -68,7 +68,9 @@ if (values.help) {
   }
   if (isWanted('learning')) {
     const [worlds, days] = [count('worlds', values.worlds), count('world-days', values['world-days'])];
-    const verdict = runLearningBenchmark({ worlds, days, seed: values.seed });
+    const onRow = ({ scenario, policy, share }: LearningRow) =>
+      process.stderr.write(`learning, ${scenario}: ${policy} ${(100 * share).toFixed(1)} %\n`);
+    const verdict = runLearningBenchmark({ worlds, days, seed: values.seed, onRow });
     verdicts.push(verdict);
     tables.push(...learningTables(verdict));
   }

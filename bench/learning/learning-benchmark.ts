@@ -10,6 +10,8 @@ export interface LearningOptions {
   readonly days: number;
   /** Seeds begin with this. */
   readonly seed: string;
+  /** Called with each row when it is there: all of them take minutes. */
+  readonly onRow?: (row: LearningRow) => void;
 }
 
 export interface LearningRow extends LearningFigures {
@@ -28,14 +30,16 @@ export interface LearningVerdict {
 const policies = ['thompson', 'patterns', 'uniform'] as const;
 
 /** All policies in the same simulated worlds, with the options that Tower has by default. */
-export function runLearningBenchmark({ worlds, days, seed }: LearningOptions): LearningVerdict {
+export function runLearningBenchmark({ worlds, days, seed, onRow }: LearningOptions): LearningVerdict {
   const rows = scenarios.flatMap((scenario) =>
     policies.map((policy): LearningRow => {
       const options = learningOptionsSchema.parse({ policy });
       const courses = Array.from({ length: worlds }, (_, world) =>
         simulate(options, scenario, days, `${seed}/${scenario.name}/${world}`),
       );
-      return { scenario: scenario.name, policy, ...figuresOf(courses) };
+      const found = { scenario: scenario.name, policy, ...figuresOf(courses) };
+      onRow?.(found);
+      return found;
     }),
   );
   const row = (scenario: string) => rows.find((one) => one.scenario === scenario && one.policy === 'thompson')!;

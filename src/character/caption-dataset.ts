@@ -37,7 +37,7 @@ const taggingResultsSchema = z.looseObject({
 });
 
 /**
- * Writes a caption beside each image, and the data set's JSON files and contact sheets. Repeating it changes nothing. A caption
+ * Writes a caption beside each image, and the dataset's JSON files and contact sheets. Repeating it changes nothing. A caption
  * that neither Tower nor the original has written is a person's, and stays (unless the job says `overwriteCaptions`).
  *
  * @throws TowerError `TOO_FEW_IMAGES` (fewer than `minImages`), `NO_PERMISSION`, `DISK_FULL`
@@ -77,7 +77,7 @@ export async function requireEnoughImages(run: CharacterRun): Promise<DatasetIma
   if (images.length >= minImages) return images;
   throw new TowerError(
     'TOO_FEW_IMAGES',
-    `${images.length} images are in the data set, at least ${minImages} are needed`,
+    `${images.length} images are in the dataset, at least ${minImages} are needed`,
     {
       next: `Look into ${run.dataset.rejected} for what was rejected and why; lower minImages, or start the job again.`,
       details: { images: images.length, minImages, count: run.job.count },

@@ -32,11 +32,11 @@ export interface ImageExpectation {
   readonly width: number;
   readonly height: number;
   readonly thresholds: CheckThresholds;
-  /** Hashes of the images that are in the data set. */
+  /** Hashes of the images that are in the dataset. */
   readonly known: HashIndex;
 }
 
-/** Decides whether a file is an image for the data set: decodes whole, right size, not blank, not there already. */
+/** Decides whether a file is an image for the dataset: decodes whole, right size, not blank, not there already. */
 export async function checkImage(path: string, expected: ImageExpectation): Promise<ImageCheck> {
   const { thresholds, known } = expected;
   let decoded: { width: number; height: number; deviation: number; hash: string };

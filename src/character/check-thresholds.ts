@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-/** What an image must be to enter the data set; the reasons for the figures are in docs/character-lora.md. */
+/** What an image must be to enter the dataset; the reasons for the figures are in docs/character-lora.md. */
 export const checkThresholdsSchema = z.strictObject({
   /**
    * Standard deviation of the liveliest colour channel, 0–255. A picture below is a plain surface: what a sampler that fell

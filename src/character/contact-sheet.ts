@@ -19,7 +19,7 @@ const ground = 0x22;
 const pageSize = columns * rows;
 
 /**
- * Writes small pictures of a data set's images with their numbers, 80 a page: `contact-sheet.jpg`, `contact-sheet-002.jpg`, …
+ * Writes small pictures of a dataset's images with their numbers, 80 a page: `contact-sheet.jpg`, `contact-sheet-002.jpg`, …
  * Pages that are no longer needed are removed.
  */
 export async function writeContactSheets(

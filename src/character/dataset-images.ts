@@ -13,7 +13,7 @@ import { axes, type Attributes } from './vocabulary.js';
 /** Endings that the trainer reads, in whatever case. */
 const imageEndings = new Set(['.png', '.jpg', '.jpeg', '.webp']);
 
-/** An image of a data set, wherever it came from. */
+/** An image of a dataset, wherever it came from. */
 export interface DatasetImage {
   /** File name in `images/`. */
   readonly file: string;
@@ -56,7 +56,7 @@ export async function imageFilesIn(folder: string): Promise<string[]> {
 
 /**
  * The images that a run trains with: every image in the folder, because the trainer takes them all, also those that a person has put
- * there; with what the run's journal, or the `generation_metadata.json` of a data set that was there before, says of it.
+ * there; with what the run's journal, or the `generation_metadata.json` of a dataset that was there before, says of it.
  *
  * @throws TowerError `FILE_INVALID`
  */

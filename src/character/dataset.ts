@@ -19,9 +19,9 @@ const reservationSchema = z.object({
   run: z.string(),
   number: z.int().min(1),
   owner: z.string(),
-  /** The data set's folder. */
+  /** The dataset's folder. */
   dataset: z.string(),
-  /** Tells the data set's folder from one that another Tower made under the same name. */
+  /** Tells the dataset's folder from one that another Tower made under the same name. */
   token: z.string(),
 });
 type ReservationRecord = z.output<typeof reservationSchema>;
@@ -33,12 +33,12 @@ export interface Reservation {
   readonly run: string;
   readonly number: number;
   readonly runDirectory: string;
-  /** Data set's folder. */
+  /** Dataset's folder. */
   readonly dataset: string;
 }
 
 export interface ReserveRequest {
-  /** Folder that holds the data sets. */
+  /** Folder that holds the datasets. */
   readonly datasets: string;
   /** Folder that holds one folder per run. */
   readonly runs: string;
@@ -48,7 +48,7 @@ export interface ReserveRequest {
 }
 
 /**
- * Takes the next free number for a run and its data set. Making the folders is the reservation: of two callers with the same
+ * Takes the next free number for a run and its dataset. Making the folders is the reservation: of two callers with the same
  * name each gets its own, and a repeated call of one owner finds what it had made.
  *
  * @throws TowerError `DATASET_FOLDER_TAKEN` (`outputDir` has files of somebody else), `DATASET_MISSING` (`dataset` is no folder
@@ -161,7 +161,7 @@ async function requireDataset(folder: string): Promise<void> {
   const { images } = datasetPaths(folder);
   if ((await stat(images).catch(undefinedIfAbsent))?.isDirectory() === true && (await readdir(images)).length > 0)
     return;
-  throw new TowerError('DATASET_MISSING', `${folder} is no data set: ${images} is not there or empty`, {
+  throw new TowerError('DATASET_MISSING', `${folder} is no dataset: ${images} is not there or empty`, {
     next: 'Name the folder that holds images/, not images/ itself.',
   });
 }

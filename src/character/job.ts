@@ -86,16 +86,16 @@ const fieldsSchema = z.strictObject({
   triggerInPrompts: z.boolean().default(false),
   /** File name of the LoRA without version and extension; default `<lower_snake_name>_lora`. */
   output: text(1_000).optional(),
-  /** The data set's folder, which must not exist or be empty; default: the next free `<Name>-v<N>` in `character.datasets`. */
+  /** The dataset's folder, which must not exist or be empty; default: the next free `<Name>-v<N>` in `character.datasets`. */
   outputDir: absolutePath.optional(),
-  /** An existing data set's folder (with `images/`), for `tag` and `train` without `generate`. */
+  /** An existing dataset's folder (with `images/`), for `tag` and `train` without `generate`. */
   dataset: absolutePath.optional(),
   stages: z
     .array(z.enum(characterStages))
     .min(1)
     .default([...characterStages]),
   count: z.int().min(1).max(10_000).default(40),
-  /** Fewer accepted images end the run before training; default: 90 % of `count`, rounded up (an existing data set: 1). */
+  /** Fewer accepted images end the run before training; default: 90 % of `count`, rounded up (an existing dataset: 1). */
   minImages: z.int().min(1).max(10_000).optional(),
   /** Everything that is drawn for the plan follows from it. */
   seed: z.int().min(0).max(largestSeed).default(1),
@@ -157,10 +157,10 @@ function contradictions(job: Fields): [keyof Fields, string][] {
   if (has('generate') && has('train') && !has('tag'))
     found.push(['stages', 'generate and train need tag between them']);
   if (has('generate') && job.dataset !== undefined) {
-    found.push(['dataset', 'generate makes a data set of its own; name its folder by outputDir']);
+    found.push(['dataset', 'generate makes a dataset of its own; name its folder by outputDir']);
   }
   if (!has('generate') && job.dataset === undefined) {
-    found.push(['dataset', 'expected the folder of an existing data set, because generate is not among the stages']);
+    found.push(['dataset', 'expected the folder of an existing dataset, because generate is not among the stages']);
   }
   if (!has('generate') && job.outputDir !== undefined) found.push(['outputDir', 'only generate makes a folder']);
   if (job.minImages !== undefined && job.minImages > job.count && has('generate')) {

@@ -6,7 +6,7 @@ const seed = z.int().min(1);
 const promptId = z.string().nullable();
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
 
-/** Why an image is not in the data set. */
+/** Why an image is not in the dataset. */
 export const rejectCodes = [
   'undecodable',
   'wrong-size',
@@ -18,7 +18,7 @@ export const rejectCodes = [
   'person',
 ] as const;
 
-/** One line of `images.jsonl`. `at` is ISO 8601 UTC; file names are relative to the data set's folder. */
+/** One line of `images.jsonl`. `at` is ISO 8601 UTC; file names are relative to the dataset's folder. */
 export const journalEventSchema = z.discriminatedUnion('event', [
   z.object({
     event: z.literal('accepted'),

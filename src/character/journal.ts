@@ -16,7 +16,7 @@ export type JournalEntry<Name extends JournalEvent['event']> = Extract<JournalEv
 
 /** What a run's journal says at its end. */
 export interface JournalState {
-  /** Images of the data set by index: accepted and not rejected since. */
+  /** Images of the dataset by index: accepted and not rejected since. */
   readonly accepted: ReadonlyMap<number, JournalEntry<'accepted'>>;
   /** In the order in which it happened. */
   readonly rejected: readonly JournalEntry<'rejected'>[];
@@ -50,12 +50,17 @@ export async function openJournal(path: string): Promise<Journal> {
     await file.close();
     throw error;
   }
+  let isTorn = false;
   return {
     async append(events) {
       const lines = events.map((event) => `${JSON.stringify(event)}\n`).join('');
       await namingFullDisk(path, async () => {
-        // One write: lines of two writers never mix. What a full disk cuts short is repaired when the journal is opened again.
-        await file.appendFile(lines);
+        const end = isTorn ? '\n' : '';
+        // Until it is whole: what a full disk has cut short must not run into the next line.
+        isTorn = true;
+        // One write: lines of two writers never mix.
+        await file.appendFile(end + lines);
+        isTorn = false;
         await file.datasync();
       });
     },

@@ -15,7 +15,7 @@ const germanLetters: [string, string][] = [
   ['Ü', 'Ue'],
 ];
 
-/** Device names of Windows, which no file may have there, whatever its extension; data sets travel. */
+/** Device names of Windows, which no file may have there, whatever its extension; datasets travel. */
 const reservedNames = /^(con|prn|aux|nul|com\d|lpt\d)$/i;
 
 /** The name as people read it: without control characters, one space where several were. May be empty. */
@@ -35,7 +35,7 @@ export function slugOf(name: string): string {
   return safeName(name.toLowerCase(), /[^a-z0-9]+/g).toLowerCase();
 }
 
-/** The name of a data set's folder, without its version: as {@link slugOf}, but in the case of the name. */
+/** The name of a dataset's folder, without its version: as {@link slugOf}, but in the case of the name. */
 export function folderNameOf(name: string): string {
   return safeName(name, /[^A-Za-z0-9]+/g);
 }

@@ -9,7 +9,8 @@ export interface PlaceRequest {
   readonly loras: string;
   /** Name before `-v<N>.safetensors`. */
   readonly base: string;
-  readonly run: string;
+  /** Tells what this caller has made from what others have. */
+  readonly owner: string;
   /** Hidden file in the same folder that becomes the version. */
   readonly draft: string;
 }
@@ -28,7 +29,7 @@ const linkless = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK'])
  * Gives the draft the next free version as its name, without ever replacing a file. Until `settle`, a repeated call finds the
  * version it has made.
  *
- * @param makeDraft - Writes the draft; called only when there is no version of this run yet.
+ * @param makeDraft - Writes the draft; called only when there is no version of this owner yet.
  */
 export async function placeNextVersion(request: PlaceRequest, makeDraft: () => Promise<void>): Promise<VersionedName> {
   const { loras, base, draft } = request;
@@ -36,10 +37,10 @@ export async function placeNextVersion(request: PlaceRequest, makeDraft: () => P
   if (own !== undefined) return versionedName(request, own);
   await makeDraft();
   const versions = await versionsIn(loras, base);
-  const reserved = await firstOf(versions, (version) => hasMarker(join(loras, fileName(base, version)), request.run));
+  const reserved = await firstOf(versions, (version) => hasMarker(join(loras, fileName(base, version)), request.owner));
   for (let version = reserved ?? 1 + Math.max(0, ...versions); ; version++) {
     const target = join(loras, fileName(base, version));
-    if (!((await placeByLink(draft, target)) ?? (await placeByMarker(draft, target, request.run)))) continue;
+    if (!((await placeByLink(draft, target)) ?? (await placeByMarker(draft, target, request.owner)))) continue;
     await syncDirectory(loras);
     return versionedName(request, version);
   }
@@ -71,16 +72,16 @@ async function placeByLink(draft: string, target: string): Promise<boolean | und
 }
 
 /** Reserves the name by a second file before the rename, which would replace one that is there. @returns whether it was free. */
-export async function placeByMarker(draft: string, target: string, run: string): Promise<boolean> {
+export async function placeByMarker(draft: string, target: string, owner: string): Promise<boolean> {
   try {
     const marker = await open(markerOf(target), 'wx');
-    await marker.writeFile(run);
+    await marker.writeFile(owner);
     await marker.sync();
     await marker.close();
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
     // A crash may have come between the marker and the rename.
-    if (!(await hasMarker(target, run))) return false;
+    if (!(await hasMarker(target, owner))) return false;
   }
   if (await exists(target)) {
     await rm(markerOf(target), { force: true });
@@ -90,21 +91,21 @@ export async function placeByMarker(draft: string, target: string, run: string):
   return true;
 }
 
-/** The version that an earlier call of this run has placed: the same file as its draft, or one with its marker. */
-async function findOwn({ loras, base, run, draft }: PlaceRequest): Promise<number | undefined> {
+/** The version that an earlier call of this owner has placed: the same file as its draft, or one with its marker. */
+async function findOwn({ loras, base, owner, draft }: PlaceRequest): Promise<number | undefined> {
   const drafted = await stat(draft).catch(undefinedIfAbsent);
   for (const version of await versionsIn(loras, base)) {
     const target = join(loras, fileName(base, version));
     const found = await stat(target).catch(undefinedIfAbsent);
     if (found === undefined) continue;
     if (drafted?.ino === found.ino && drafted.dev === found.dev) return version;
-    if (drafted === undefined && (await hasMarker(target, run))) return version;
+    if (drafted === undefined && (await hasMarker(target, owner))) return version;
   }
   return undefined;
 }
 
-async function hasMarker(target: string, run: string): Promise<boolean> {
-  return (await readFile(markerOf(target), 'utf8').catch(undefinedIfAbsent)) === run;
+async function hasMarker(target: string, owner: string): Promise<boolean> {
+  return (await readFile(markerOf(target), 'utf8').catch(undefinedIfAbsent)) === owner;
 }
 
 async function firstOf(

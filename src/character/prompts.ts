@@ -2,17 +2,23 @@ import { axes, type Attributes } from './vocabulary.js';
 
 /** Joins tags with comma and space: no empty ones, none twice, whatever their case. */
 export function joinTags(tags: readonly (string | null | undefined)[]): string {
-  const seen = new Set<string>();
-  const kept: string[] = [];
-  for (const tag of tags) {
+  return distinctTags(tags, []).join(', ');
+}
+
+/** The tags without empty ones, repeats, and those that stand in `known`. */
+function distinctTags(tags: readonly (string | null | undefined)[], known: readonly string[]): string[] {
+  const seen = new Set(known.map(comparable));
+  return tags.flatMap((tag) => {
     // A line break would end a caption, of which the trainer reads the first line.
     const text = tag?.replace(/\s+/g, ' ').trim() ?? '';
-    const key = text.toLowerCase();
-    if (text === '' || seen.has(key)) continue;
-    seen.add(key);
-    kept.push(text);
-  }
-  return kept.join(', ');
+    if (text === '' || seen.has(comparable(text))) return [];
+    seen.add(comparable(text));
+    return [text];
+  });
+}
+
+function comparable(tag: string): string {
+  return tag.trim().toLowerCase();
 }
 
 /** What an image shows, in the order of prompts and captions. */
@@ -29,10 +35,10 @@ export interface PromptParts {
 
 /** Positive prompt of one image: description, attributes, quality (contract lora-pipeline.md, 3.1). */
 export function promptOf(parts: PromptParts, attributes: Attributes): string {
-  return joinTags([
-    parts.triggerInPrompts ? parts.trigger : null,
-    ...parts.description.split(','),
-    ...attributeTags(attributes),
-    ...parts.promptQuality,
-  ]);
+  const { triggerInPrompts, trigger, promptQuality } = parts;
+  // As it was written: its commas may stand inside brackets that weigh its words.
+  const description = parts.description.replace(/[,\s]+$/, '');
+  const own = [...(triggerInPrompts ? [trigger] : []), ...(description === '' ? [] : [description])];
+  const known = [...own, ...description.split(',')];
+  return [...own, ...distinctTags([...attributeTags(attributes), ...promptQuality], known)].join(', ');
 }

@@ -26,7 +26,7 @@ export type Receipt =
   /** All its attempts are used up. */
   | { readonly result: 'given-up'; readonly reason: string };
 
-/** Takes images into the data set, or rejects them; each is in the journal when the call returns. */
+/** Takes images into the dataset, or rejects them; each is in the journal when the call returns. */
 export interface ImageReceiver {
   /** Where the renderer puts an image. */
   targetOf(remaining: RemainingImage): string;
@@ -136,7 +136,7 @@ class Receiver implements ImageReceiver {
     return { result: 'again', next, reason };
   }
 
-  /** @returns the new path inside the data set's folder. */
+  /** @returns the new path inside the dataset's folder. */
   async #setAside(path: string, attempt: number): Promise<string> {
     const target = join(this.#run.dataset.rejected, rejectedName(path, attempt));
     await rename(path, target).catch(undefinedIfAbsent);

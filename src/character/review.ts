@@ -22,7 +22,7 @@ export interface ReviewResult {
 
 /**
  * Applies a person's decision: moves rejected images away, writes edited captions. Repeating it changes nothing: an image that is
- * gone already is not rejected twice. In a data set that was there before, nothing can be rendered again.
+ * gone already is not rejected twice. In a dataset that was there before, nothing can be rendered again.
  *
  * @throws TowerError `REVIEW_INVALID` naming the faults.
  */

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 
-/** Where the files of one data set lie. */
+/** Where the files of one dataset lie. */
 export interface DatasetPaths {
   readonly folder: string;
   readonly images: string;
@@ -26,7 +26,7 @@ export function datasetPaths(folder: string): DatasetPaths {
   };
 }
 
-/** `<slug>_001.png`; more digits when the data set has 1,000 images or more. */
+/** `<slug>_001.png`; more digits when the dataset has 1,000 images or more. */
 export function imageFileName(slug: string, index: number, count: number): string {
   return `${slug}_${String(index).padStart(Math.max(3, String(count).length), '0')}.png`;
 }

@@ -3,7 +3,7 @@ import type { CharacterRun } from './character-run.js';
 import { readJournal, type JournalEntry, type JournalState } from './journal.js';
 import { readPlan, type CharacterPlan } from './plan.js';
 
-/** One caption of a data set, for `tagging_results.json`. */
+/** One caption of a dataset, for `tagging_results.json`. */
 export interface TaggedImage {
   /** File name. */
   readonly image: string;

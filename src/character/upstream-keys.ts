@@ -32,7 +32,7 @@ export function renameUpstreamKeys(input: unknown): { fields: Fields; faults: st
   for (const [key, path] of Object.entries(renamed)) {
     if (!Object.hasOwn(input, key)) continue;
     const value = key === 'image_dir' ? datasetOf(input[key]) : input[key];
-    if (value === undefined) faults.push('image_dir: expected the folder images of a data set');
+    if (value === undefined) faults.push('image_dir: expected the folder images of a dataset');
     const [section = '', name] = path.split('.');
     const table = name === undefined ? fields : (fields[section] ?? {});
     if (!isTable(table)) continue;
@@ -54,7 +54,7 @@ function referenceFaults(key: string, value: unknown): string[] {
   ];
 }
 
-/** The original names the images' folder where Tower names the data set's. */
+/** The original names the images' folder where Tower names the dataset's. */
 function datasetOf(imageDirectory: unknown): string | undefined {
   const [, folder] = typeof imageDirectory === 'string' ? (/^(.+)\/images\/?$/.exec(imageDirectory) ?? []) : [];
   return folder;

@@ -3,26 +3,26 @@ import type { CharacterReport, ReportedImage, ReportedReject } from './character
 import { countText } from './format.js';
 import { html, type Html } from './html.js';
 
-/** The data set: each image with its number and its caption. */
+/** The dataset: each image with its number and its caption. */
 export function imagesSection({ images, missing, dataset }: CharacterReport, pictures: Pictures): Html {
   return html`<section class="long">
     <h2>Images</h2>
     ${
       images.length === 0
-        ? html`<p class="soft">There is no image in the data set.</p>`
+        ? html`<p class="soft">There is no image in the dataset.</p>`
         : html`<div class="sheet">${images.slice(0, shownImages).map((image) => imageFigure(image, pictures))}</div>`
     }
     ${
       images.length > shownImages
         ? html`<p class="soft after">
-            And ${countText(images.length - shownImages)} more, on the contact sheets in the data set's folder.
+            And ${countText(images.length - shownImages)} more, on the contact sheets in the dataset's folder.
           </p>`
         : null
     }
     ${
       missing.length === 0
         ? null
-        : html`<h3>Planned, but not in the data set</h3>
+        : html`<h3>Planned, but not in the dataset</h3>
             <table>
               <tr>
                 <th class="number">Image</th>
@@ -37,7 +37,7 @@ export function imagesSection({ images, missing, dataset }: CharacterReport, pic
               )}
             </table>`
     }
-    <p class="soft after">Data set: <code>${dataset}</code></p>
+    <p class="soft after">Dataset: <code>${dataset}</code></p>
   </section>`;
 }
 
@@ -83,13 +83,13 @@ function picture(pictures: Pictures, path: string | null, name: string): Html {
   return html`<img class="picture" loading="lazy" src="${uri}" alt="${name}" />`;
 }
 
-/** How often each value of each axis was planned, and how often it is in the data set. */
+/** How often each value of each axis was planned, and how often it is in the dataset. */
 export function coverageSection({ coverage, job }: CharacterReport): Html | undefined {
   if (coverage.length === 0) return undefined;
   return html`<section>
     <h2>Coverage</h2>
     <p class="soft">
-      ${countText(job.count)} images planned from seed ${job.seed}. Bars show what is in the data set of what was
+      ${countText(job.count)} images planned from seed ${job.seed}. Bars show what is in the dataset of what was
       planned.
     </p>
     <div class="axes">

@@ -1,3 +1,4 @@
+import { triggerNotice } from '../character/trigger-notice.js';
 import { coverageSection, imagesSection, rejectsSection } from './character-image-sections.js';
 import type { Pictures } from './character-pictures.js';
 import type { CharacterReport } from './character-report.js';
@@ -35,6 +36,7 @@ export function renderCharacterReport(
               ${job.description}${job.tags.length === 0 ? null : html` · tags: ${job.tags.join(', ')}`} · trigger:
               ${job.trigger}
             </p>
+            ${triggerNotice(job) === undefined ? null : html`<p class="warn">${triggerNotice(job)}</p>`}
             ${
               simulated
                 ? html`<div class="simulated">

@@ -57,7 +57,7 @@ export interface CharacterReport {
   readonly outcome: OutcomeRecord | null;
   readonly images: readonly ReportedImage[];
   readonly rejected: readonly ReportedReject[];
-  /** Images of the plan that are not in the data set, with the last reason. */
+  /** Images of the plan that are not in the dataset, with the last reason. */
   readonly missing: readonly { readonly index: number; readonly reason: string }[];
   /** As planned, and as it came out. */
   readonly coverage: readonly { readonly planned: AxisCoverage; readonly accepted: AxisCoverage }[];
@@ -148,9 +148,10 @@ function missingImages(
 }
 
 function coverages(plan: CharacterPlan | undefined, images: readonly DatasetImage[]): CharacterReport['coverage'] {
+  if (plan === undefined) return [];
   const shown = images.flatMap(({ attributes }) => (isComplete(attributes) ? [{ attributes }] : []));
   const accepted = coverageOf(shown);
-  return coverageOf(plan?.images ?? []).flatMap((planned, index) => {
+  return coverageOf(plan.images).flatMap((planned, index) => {
     const out = accepted[index];
     return out === undefined ? [] : [{ planned, accepted: out }];
   });

@@ -14,7 +14,7 @@ import { readJournal } from '../../src/character/journal.js';
 import { writeJsonDurable } from '../../src/files/durable-write.js';
 import { SeededRandom } from '../../src/seeded-random.js';
 
-/** A folder for one test with room for runs, data sets and LoRAs. */
+/** A folder for one test with room for runs, datasets and LoRAs. */
 export interface CharacterFolders {
   readonly root: string;
   readonly runs: string;

@@ -11,6 +11,7 @@ import type { CharacterRun } from '../../src/character/character-run.js';
 import { writeContactSheets } from '../../src/character/contact-sheet.js';
 import { parseCharacterJob } from '../../src/character/job-file.js';
 import { readPlan } from '../../src/character/plan.js';
+import { triggerNotice } from '../../src/character/trigger-notice.js';
 import { axes } from '../../src/character/vocabulary.js';
 import { characterFolders, picture, preparedRun, renderAll, type CharacterFolders } from '../support/character-run.js';
 
@@ -40,7 +41,7 @@ async function generated(fields: Readonly<Record<string, unknown>> = {}): Promis
   return run;
 }
 
-/** A data set as somebody else has left it. */
+/** A dataset as somebody else has left it. */
 async function existing(
   images: readonly string[],
   fields: Readonly<Record<string, unknown>> = {},
@@ -142,6 +143,15 @@ describe('W21: captions have no repeats, and what a person wrote stays', () => {
     expect(captionOf({ ...job, triggerInCaptions: false }, undefined)).not.toContain('elara_xk');
   });
 
+  it('W26: a trigger that means something else already is told of', () => {
+    const noticeOf = (trigger: string) =>
+      triggerNotice(parseCharacterJob({ name: 'Elara', description: '1girl, brown hair', tags: ['armor'], trigger }));
+    expect(noticeOf('Rose')).toContain('everyday word');
+    expect(noticeOf('brown armor')).toContain('says something else');
+    expect(noticeOf('running')).toContain('running_xk');
+    for (const good of ['Elara', 'elara_xk', 'Rose of Arden', 'エララ']) expect(noticeOf(good), good).toBeUndefined();
+  });
+
   it('an edited caption is kept, counted and trained with; an empty one is written anew', async () => {
     const run = await generated();
     await caption(run);
@@ -192,7 +202,7 @@ describe('W21: captions have no repeats, and what a person wrote stays', () => {
   });
 });
 
-describe('an existing data set', () => {
+describe('an existing dataset', () => {
   it('without metadata is captioned from trigger, tags and description, and says how many', async () => {
     const run = await existing(['a_1.png', 'photo.jpg']);
     expect(await caption(run)).toEqual({ images: 2, written: 2, kept: 0, withoutAttributes: 2, refilled: 0 });

@@ -22,7 +22,7 @@ afterEach(() => folders.remove());
 const reserve = (owner: string, job: Partial<ReserveRequest['job']> = {}) =>
   reserveRun({ ...folders, owner, job: { name: 'Elara', ...job } });
 
-describe('a run and its data set', () => {
+describe('a run and its dataset', () => {
   it('take the next free number, and making the folder is the reservation', async () => {
     await mkdir(join(folders.datasets, 'Elara-v3'));
     const first = await reserve('a');
@@ -90,7 +90,7 @@ describe('a run and its data set', () => {
     expect(await readdir(folders.runs)).toHaveLength(2);
   });
 
-  it('an existing data set must have images', async () => {
+  it('an existing dataset must have images', async () => {
     const dataset = join(folders.root, 'old');
     await mkdir(join(dataset, 'images'), { recursive: true });
     await expect(reserve('a', { dataset })).rejects.toMatchObject({ code: 'DATASET_MISSING' });

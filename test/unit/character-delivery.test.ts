@@ -90,7 +90,7 @@ describe('W16: a LoRA appears whole, under a name that never was', () => {
   it('a crash between its appearance and the record publishes no second one', async () => {
     const first = await publish('a');
     await rm(join(folders.root, 'a.json'));
-    await link(first.path, join(folders.loras, '.tower-a.tmp'));
+    await link(first.path, join(folders.loras, `.tower-a-${first.sha256.slice(0, 12)}.tmp`));
     await publish('b');
     expect(await publish('a')).toMatchObject({ loraName: first.loraName, version: 1 });
     expect(await visible()).toHaveLength(2);
@@ -206,7 +206,7 @@ describe('the alias', () => {
     // As if the rename of the second had not happened.
     await writeFile(alias(), await readFile(first.path));
     await rm(join(folders.root, 'b.json'));
-    await link(second.path, join(folders.loras, '.tower-b.tmp'));
+    await link(second.path, join(folders.loras, `.tower-b-${second.sha256.slice(0, 12)}.tmp`));
     expect(await publish('b', { alias: true })).toMatchObject({ version: 2, alias: 'elara_lora.safetensors' });
     expect(await sha256OfFile(alias())).toBe(second.sha256);
   });

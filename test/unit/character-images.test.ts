@@ -149,7 +149,7 @@ describe('the index of hashes', () => {
   });
 });
 
-describe('images on their way into the data set', () => {
+describe('images on their way into the dataset', () => {
   it('W5: each is recorded with index, seed, prompt id, file and hash', async () => {
     const run = await preparedRun(folders, { count: 3 });
     const receipts = await renderAll(run);
@@ -231,7 +231,7 @@ describe('images on their way into the data set', () => {
     expect((await readJournal(run.paths.journal)).accepted.size).toBe(1);
   });
 
-  it('a kill between file and journal costs that image only, and the data set is the same in the end', async () => {
+  it('a kill between file and journal costs that image only, and the dataset is the same in the end', async () => {
     const whole = await preparedRun(folders, { name: 'Whole', count: 4 });
     await renderAll(whole);
     const killed = await preparedRun(folders, { name: 'Killed', count: 4 });

@@ -95,8 +95,8 @@ describe('a job', () => {
     ['an odd size', { ...least, width: 770 }, 'width'],
     ['more images needed than made', { ...least, count: 4, minImages: 5 }, 'minImages'],
     ['a gap between the stages', { ...least, stages: ['generate', 'train'] }, 'stages'],
-    ['no data set to train with', { ...least, stages: ['train'] }, 'dataset'],
-    ['a data set to make that is there', { ...least, dataset: '/data/x' }, 'dataset'],
+    ['no dataset to train with', { ...least, stages: ['train'] }, 'dataset'],
+    ['a dataset to make that is there', { ...least, dataset: '/data/x' }, 'dataset'],
     ['a relative folder', { ...least, outputDir: 'here' }, 'outputDir'],
     ['simulated delivery of real training', { ...least, deliver: { simulated: true } }, 'deliver'],
     ['an option that sd-scripts has not', { ...least, kohya: { network_dimm: 8 } }, 'network_dimm'],
@@ -144,7 +144,7 @@ describe("the original's task payloads", () => {
     });
   });
 
-  it('name the data set of single stages', () => {
+  it('name the dataset of single stages', () => {
     const train = { character_name: 'Elara', training_dir: '/data/Elara', output_name: 'x', stages: ['train'] };
     expect(parseCharacterJob(train)).toMatchObject({ dataset: '/data/Elara', minImages: 1 });
     const tag = { character_name: 'Elara', image_dir: '/data/Elara/images/', stages: ['tag'] };

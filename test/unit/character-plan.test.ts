@@ -121,6 +121,14 @@ describe('prompts', () => {
     expect(new Set(negativeTerms).size).toBe(26);
   });
 
+  it('leave the description as it was written, brackets and weights and all', () => {
+    const description = '(red hair, green eyes:1.2), (red hair, long)';
+    for (const { prompt } of plan({ description: `${description}, ` }).images) {
+      expect(prompt.startsWith(`${description}, `)).toBe(true);
+      expect(prompt).not.toMatch(/, ,|,,/);
+    }
+  });
+
   it('W26: the trigger is in prompts only when the job says so', () => {
     expect(plan({ trigger: 'elara_xk' }).images.some(({ prompt }) => prompt.includes('elara_xk'))).toBe(false);
     const { images } = plan({ trigger: 'elara_xk', triggerInPrompts: true });

@@ -100,7 +100,7 @@ describe('the report of a character', () => {
     const begun = await preparedRun(folders, { name: 'Begun' });
     const page = await pageOf(begun.paths.directory);
     expect(textOf(page)).toContain('Begun, version 1 running');
-    expect(textOf(page)).toContain('There is no image in the data set.');
+    expect(textOf(page)).toContain('There is no image in the dataset.');
     const { directory } = await finished();
     const whole = await buildCharacterReport(directory);
     await rm(whole.dataset, { recursive: true });

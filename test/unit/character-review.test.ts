@@ -119,7 +119,7 @@ describe('a decision that is carried out', () => {
     expect(await readdir(run.dataset.images)).toHaveLength(8);
   });
 
-  it('in a data set that was there before, images can be left out, but not made again', async () => {
+  it('in a dataset that was there before, images can be left out, but not made again', async () => {
     const dataset = join(folders.root, 'existing');
     for (const index of [1, 2, 3]) await picture(join(dataset, 'images', `photo_${index}.png`), index);
     run = await preparedRun(folders, { dataset, stages: ['tag', 'train'], description: '' });

@@ -1,4 +1,5 @@
 import { coverageOf, planImages, type AxisCoverage, type PlannedImage } from '../../character/plan.js';
+import { triggerNotice } from '../../character/trigger-notice.js';
 import type { CommandContext } from '../command-context.js';
 import { tableText } from '../table.js';
 import type { JobOptions } from './job-options.js';
@@ -8,6 +9,8 @@ import { readJob } from './read-job.js';
 export async function planCharacter(options: JobOptions, { output }: CommandContext): Promise<void> {
   const { job } = await readJob(options, ['generate']);
   const plan = planImages(job);
+  const notice = triggerNotice(job);
+  if (notice !== undefined) output.say(`warning ${notice}`);
   const coverage = coverageOf(plan.images);
   const text = [imagesText(plan.images), ...coverage.map(coverageText)].join('\n\n');
   output.result({ name: job.name, ...plan, coverage }, text);

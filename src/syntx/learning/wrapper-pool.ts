@@ -17,6 +17,8 @@ interface Observation {
   readonly variance: number;
 }
 
+/** Without much evidence wrappers are taken to say little about each other: standard deviation of what is believed before. */
+const likenessDeviation = 0.5;
 const likenessesTried = [-0.95, -0.8, -0.6, -0.4, -0.2, 0, 0.2, 0.4, 0.6, 0.8, 0.95];
 
 /**
@@ -66,7 +68,9 @@ export class WrapperPool {
     // Below this bound, more than two wrappers cannot all be unlike each other.
     const lowest = -1 / (wrappers.length - 1);
     const tried = likenessesTried.filter((likeness) => likeness > lowest);
-    const fits = tried.map((likeness) => new WrapperPool(grid, wrappers, likeness).#logEvidence());
+    const fits = tried.map(
+      (likeness) => new WrapperPool(grid, wrappers, likeness).#logEvidence() - 0.5 * (likeness / likenessDeviation) ** 2,
+    );
     return tried[fits.indexOf(Math.max(...fits))] ?? 0;
   }
 
