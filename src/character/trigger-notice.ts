@@ -11,7 +11,11 @@ const everydayNames = new Set(
 );
 
 /** Why a job's trigger may work badly (weakness W26), for people; the job runs with it all the same. */
-export function triggerNotice({ trigger, description, tags }: Pick<CharacterJob, 'trigger' | 'description' | 'tags'>): string | undefined {
+export function triggerNotice({
+  trigger,
+  description,
+  tags,
+}: Pick<CharacterJob, 'trigger' | 'description' | 'tags'>): string | undefined {
   const words = wordsOf(trigger);
   const used = new Set(wordsOf([description, ...tags, ...Object.values(vocabulary).flat()].join(' ')));
   const elsewhere = words.filter((word) => used.has(word));

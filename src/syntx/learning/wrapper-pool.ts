@@ -69,7 +69,8 @@ export class WrapperPool {
     const lowest = -1 / (wrappers.length - 1);
     const tried = likenessesTried.filter((likeness) => likeness > lowest);
     const fits = tried.map(
-      (likeness) => new WrapperPool(grid, wrappers, likeness).#logEvidence() - 0.5 * (likeness / likenessDeviation) ** 2,
+      (likeness) =>
+        new WrapperPool(grid, wrappers, likeness).#logEvidence() - 0.5 * (likeness / likenessDeviation) ** 2,
     );
     return tried[fits.indexOf(Math.max(...fits))] ?? 0;
   }
