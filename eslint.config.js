@@ -20,6 +20,7 @@ const services = [
   'report',
   'sims',
   'files',
+  'threads',
   'log',
 ];
 const zones = [

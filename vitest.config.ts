@@ -1,12 +1,21 @@
 import { defineConfig } from 'vitest/config';
 
+import { memoryDirectory } from './test/support/memory-directory.js';
+import { SlowestFirst } from './test/support/slowest-first.js';
+
+const env = { TMPDIR: memoryDirectory() };
+
+/** One file for each of two cores; vitest itself would leave one core to whoever watches. */
+const quick = { env, maxWorkers: 2 } as const;
+
 /**
- * Server and fault tests mostly wait for processes: two files at a time on two cores, generous limits. Every file
+ * Server and fault tests mostly wait for processes: three files at a time on two cores, generous limits. Every file
  * has machines of its own (state directory, ports, GPU lock).
  */
 const slow = {
+  env,
   pool: 'forks',
-  maxWorkers: 2,
+  maxWorkers: 3,
   // After the quick projects; vitest wants it where the number of workers differs.
   sequence: { groupOrder: 1 },
   testTimeout: 180_000,
@@ -16,10 +25,29 @@ const slow = {
 export default defineConfig({
   test: {
     passWithNoTests: false,
+    sequence: { sequencer: SlowestFirst },
     projects: [
-      { test: { name: 'unit', include: ['test/unit/**/*.test.ts'], testTimeout: 30_000, hookTimeout: 30_000 } },
-      { test: { name: 'contract', include: ['test/contract/**/*.test.ts'], testTimeout: 60_000, hookTimeout: 60_000 } },
-      { test: { name: 'replay', include: ['test/replay/**/*.test.ts'], testTimeout: 60_000 } },
+      {
+        test: { name: 'unit', include: ['test/unit/**/*.test.ts'], ...quick, testTimeout: 30_000, hookTimeout: 30_000 },
+      },
+      {
+        test: {
+          name: 'contract',
+          include: ['test/contract/**/*.test.ts'],
+          ...quick,
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+        },
+      },
+      {
+        test: {
+          name: 'replay',
+          include: ['test/replay/**/*.test.ts'],
+          ...quick,
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+        },
+      },
       { test: { name: 'server', include: ['test/server/**/*.test.ts'], ...slow } },
       { test: { name: 'faults', include: ['test/faults/**/*.test.ts'], ...slow } },
     ],

@@ -1,24 +1,34 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 
 import { tableText } from '../src/cli/table.js';
+import { runImagesBenchmark, type ImagesVerdict } from './images/images-benchmark.js';
+import { imagesTables } from './images/images-table.js';
 import { importBenchmark, uploadBenchmark, type Benchmark, type Round } from './benchmarks.js';
 import { runLearningBenchmark, type LearningRow, type LearningVerdict } from './learning/learning-benchmark.js';
 import { learningTables } from './learning/learning-table.js';
+import { claimPlaces, runClaimBenchmark, type ClaimVerdict } from './queue/claim-benchmark.js';
+import { runEvidenceBenchmark, type EvidenceVerdict } from './queue/evidence-benchmark.js';
+import { claimTables, evidenceTables } from './queue/queue-tables.js';
 import { opponents, runRenderBenchmark, type Opponent, type RenderVerdict } from './render/render-benchmark.js';
 import { renderTable } from './render/render-table.js';
 import { figureRow, judge, type Verdict } from './verdict.js';
 
-const usage = `npm run bench -- [--rows <n>] [--bytes <n>] [--rounds <n>] [--only import|upload|render|learning]
+const memoryDirectory = '/dev/shm';
+
+const usage = `npm run bench -- [--rows <n>] [--bytes <n>] [--rounds <n>] [--only import|upload|render|learning|claim|evidence|images]
                  [--images <n>] [--image-ms <n>] [--against <names>] [--restart-after <n>] [--worlds <n>] [--world-days <n>] [--seed <text>]
+                 [--waiting <n>] [--claims <n>] [--jobs <n>] [--run-images <n>]
 
 Measures Tower beside others that do the same work, one right after the other, each in a process of its own: import and upload
 beside the bare minimum, rendering beside usual loops and npm packages on one simulated ComfyUI (--against, with commas:
 ${Object.keys(opponents).join(', ')}; default all; with
 --restart-after the server forgets everything in the middle of the image after so many).
 Learning is measured in simulated worlds, all policies in the same ones.
+claim takes jobs from a queue directory with a hundred and with --waiting jobs, evidence reads --jobs scored ones, images renders
+--run-images tiny images in one character run: what very many of them cost beside few.
 Prints tables to stderr and JSON to stdout; exit code 1 when a limit is missed.`;
 
 const { values } = parseArgs({
@@ -34,6 +44,10 @@ const { values } = parseArgs({
     worlds: { type: 'string', default: '40' },
     'world-days': { type: 'string', default: '30' },
     seed: { type: 'string', default: 'report' },
+    waiting: { type: 'string', default: '100000' },
+    claims: { type: 'string', default: '400' },
+    jobs: { type: 'string', default: '100000' },
+    'run-images': { type: 'string', default: '10000' },
     help: { type: 'boolean', default: false },
   },
 });
@@ -47,7 +61,7 @@ if (values.help) {
   ];
   const rounds = count('rounds', values.rounds);
   const isWanted = (name: string) => values.only === undefined || values.only === name;
-  const verdicts: (Verdict | RenderVerdict | LearningVerdict)[] = [];
+  const verdicts: (Verdict | RenderVerdict | LearningVerdict | ClaimVerdict | EvidenceVerdict | ImagesVerdict)[] = [];
   const tables: string[] = [];
   for (const [benchmark, size] of plan) {
     if (!isWanted(benchmark.name)) continue;
@@ -74,20 +88,49 @@ if (values.help) {
     verdicts.push(verdict);
     tables.push(...learningTables(verdict));
   }
-  if (verdicts.length === 0)
-    throw new Error(`--only: expected import, upload, render or learning, found ${String(values.only)}`);
+  if (isWanted('claim')) {
+    const [waiting, claims] = [count('waiting', values.waiting), count('claims', values.claims)];
+    const verdict = await inDirectory((disk) =>
+      inMemory(async (memory) => runClaimBenchmark({ places: claimPlaces(disk, memory), waiting, claims })),
+    );
+    verdicts.push(verdict);
+    tables.push(...claimTables(verdict));
+  }
+  if (isWanted('evidence')) {
+    const verdict = await inDirectory((directory) => runEvidenceBenchmark(directory, count('jobs', values.jobs)));
+    verdicts.push(verdict);
+    tables.push(...evidenceTables(verdict));
+  }
+  if (isWanted('images')) {
+    const verdict = await runImagesBenchmark(count('run-images', values['run-images']));
+    verdicts.push(verdict);
+    tables.push(...imagesTables(verdict));
+  }
+  if (verdicts.length === 0) {
+    const known = 'import, upload, render, learning, claim, evidence or images';
+    throw new Error(`--only: expected ${known}, found ${String(values.only)}`);
+  }
   process.stderr.write(`${tables.join('\n\n')}\n`);
   process.stdout.write(`${JSON.stringify(verdicts, null, 2)}\n`);
   process.exitCode = verdicts.every(({ ok }) => ok) ? 0 : 1;
 }
 
-async function inDirectory<Result>(work: (directory: string) => Promise<Result>): Promise<Result> {
-  const directory = await mkdtemp(join(tmpdir(), 'tower-bench-'));
+async function inDirectory<Result>(work: (directory: string) => Promise<Result>, parent = tmpdir()): Promise<Result> {
+  const directory = await mkdtemp(join(parent, 'tower-bench-'));
   try {
     return await work(directory);
   } finally {
     await rm(directory, { recursive: true, force: true });
   }
+}
+
+/** In a file system that is no disk, where the machine has one. */
+async function inMemory<Result>(work: (directory: string | undefined) => Promise<Result>): Promise<Result> {
+  const isThere = await stat(memoryDirectory).then(
+    () => true,
+    () => false,
+  );
+  return isThere ? inDirectory(work, memoryDirectory) : work(undefined);
 }
 
 async function run(

@@ -15,6 +15,9 @@ export interface BenchPlace {
   readonly apiKey?: string;
   /** Images to render. */
   readonly images?: number;
+  /** Queue directory of SYNTX, and how many scored jobs it has. */
+  readonly queue?: string;
+  readonly jobs?: number;
 }
 
 export interface SideResult {

@@ -1,5 +1,6 @@
 import { bareImport } from './import/bare-import.js';
 import { towerImport } from './import/tower-import.js';
+import { bareEvidence, towerEvidence } from './queue/evidence-sides.js';
 import { historyPoll, oneInFlight } from './render/one-in-flight.js';
 import { saintnoSdk } from './render/saintno-sdk.js';
 import { stableCanvas } from './render/stable-canvas.js';
@@ -13,6 +14,8 @@ export const sides = {
   'tower-import': towerImport,
   'bare-upload': bareUpload,
   'tower-upload': towerUpload,
+  'bare-evidence': bareEvidence,
+  'tower-evidence': towerEvidence,
   'tower-render': towerRender,
   'one-in-flight': oneInFlight,
   'history-poll': historyPoll,

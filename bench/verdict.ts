@@ -6,7 +6,7 @@ export interface Figure {
   readonly value: number;
   readonly limit: number;
   readonly bound: 'at least' | 'at most';
-  readonly unit: '' | 'MiB' | 'ms' | '%';
+  readonly unit: '' | 'MiB' | 'ms' | 's' | '%' | 'KiB';
   readonly ok: boolean;
 }
 
@@ -48,6 +48,12 @@ export function atMost(what: string, value: number, limit: number, unit: Figure[
 export function figureRow({ what, value, limit, bound, unit, ok }: Figure): string[] {
   const sign = bound === 'at least' ? '≥' : '≤';
   return [what, `${value.toFixed(2)} ${unit}`, `${sign} ${limit} ${unit}`, ok ? 'ok' : 'MISSED'];
+}
+
+/** @param share - 0.5 is the median, 0.99 what all but a hundredth stay below. */
+export function percentile(values: readonly number[], share: number): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? NaN;
 }
 
 function median(values: readonly number[]): number {

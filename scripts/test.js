@@ -1,10 +1,12 @@
 /**
- * `npm test`: every check there is, one after the other, all of them even when an early one fails. Nothing is skipped: the
- * Temporal CLI and the trainer's Python environment are found or fetched first. Ends with `N passed, N failed`.
+ * `npm test`: every check there is, all of them even when an early one fails. Nothing is skipped: the Temporal CLI and the
+ * trainer's Python environment are found or fetched first. Checks of the TypeScript and of the Python code run side by side,
+ * tests one group after the other. Ends with `N passed, N failed`.
  *
  * `node scripts/test.js --only <step>` runs the steps whose name contains the text.
  */
-import { spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, join, relative } from 'node:path';
@@ -23,30 +25,47 @@ const failures = [];
 const failedTests = [];
 const flaky = [];
 
-function run(command, args, options = {}) {
-  const result = spawnSync(command, args, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'], ...options });
-  if (result.error) console.error(`${command}: ${result.error.message}`);
-  // A check that was killed, for want of memory perhaps, has said nothing itself.
-  else if (result.status !== 0) console.error(`${command} ended with ${result.signal ?? `code ${result.status}`}`);
-  return result.status === 0;
+/** Shows what the program says as it comes, or with `says` hands it on. */
+async function run(command, args, { says, ...options } = {}) {
+  const stdio = says === undefined ? ['ignore', 'inherit', 'inherit'] : ['ignore', 'pipe', 'pipe'];
+  const child = spawn(command, args, { cwd: root, stdio, ...options });
+  for (const stream of [child.stdout, child.stderr]) stream?.setEncoding('utf8').on('data', says);
+  const complain = (message) => (says ?? console.error)(`${message}\n`);
+  try {
+    const [code, signal] = await once(child, 'close');
+    // A check that was killed, for want of memory perhaps, has said nothing itself.
+    if (code !== 0) complain(`${command} ended with ${signal ?? `code ${code}`}`);
+    return code === 0;
+  } catch (error) {
+    complain(`${command}: ${error.message}`);
+    return false;
+  }
 }
 
-function step(name, work) {
+/** @param says - Takes what the step says, heading and all; default: it is shown as it comes. */
+async function step(name, work, says) {
   if (process.argv.includes('--only') && !name.includes(only)) return;
+  const say = says ?? ((text) => process.stdout.write(text));
   const started = Date.now();
-  console.log(`\n── ${name}`);
-  const outcome = work();
+  say(`\n── ${name}\n`);
+  const outcome = await work(says);
   passed += outcome.passed;
   failed += outcome.failed;
   if (outcome.failed > 0) failures.push(name);
-  console.log(
-    `── ${name}: ${outcome.passed} passed, ${outcome.failed} failed, ${Math.round((Date.now() - started) / 1000)} s`,
-  );
+  const seconds = Math.round((Date.now() - started) / 1000);
+  say(`── ${name}: ${outcome.passed} passed, ${outcome.failed} failed, ${seconds} s\n`);
+}
+
+/** A step beside others: what it says is shown whole when it has ended. */
+async function quietStep(name, work) {
+  const said = [];
+  await step(name, work, (text) => said.push(text));
+  process.stdout.write(said.join(''));
 }
 
 /** A check without cases of its own counts as one. */
-const check = (command, args, options) => () =>
-  run(command, args, options) ? { passed: 1, failed: 0 } : { passed: 0, failed: 1 };
+const check = (command, args, options) => async (says) =>
+  (await run(command, args, { ...options, says })) ? { passed: 1, failed: 0 } : { passed: 0, failed: 1 };
 
 /** Counts of a runner's report; a runner that fails without failed cases (a crash, a broken file) counts as one failure. */
 function counted(succeeded, readCounts) {
@@ -64,14 +83,14 @@ function counted(succeeded, readCounts) {
  * Tests with processes, kills and deadlines meet a machine that stands still for seconds now and then: a file that failed
  * is run once more, alone. Passing then it counts, but is named at the end with what failed first: a flaky test is a defect.
  */
-function vitest(project, { secondChance = false } = {}) {
-  return () => {
-    const first = runVitest(project, `${project}.json`, []);
+function vitest(projects) {
+  return async () => {
+    const first = await runVitest(projects, 'first.json', []);
     const failedFiles = first.files.filter((file) => file.failures.length > 0);
-    if (!secondChance || failedFiles.length === 0) return summed(first);
-    console.log(`── vitest ${project}: once more, alone: ${failedFiles.map(({ name }) => name).join(', ')}`);
+    if (failedFiles.length === 0) return summed(first);
     const names = failedFiles.map(({ name }) => name);
-    const second = runVitest(project, `${project}-again.json`, ['--no-file-parallelism', ...names]);
+    console.log(`── vitest: once more, alone: ${names.join(', ')}`);
+    const second = await runVitest(projects, 'again.json', ['--no-file-parallelism', ...names]);
     for (const { name, failures } of failedFiles) {
       if (second.files.some((again) => again.name === name && again.failures.length === 0)) flaky.push(...failures);
     }
@@ -80,10 +99,12 @@ function vitest(project, { secondChance = false } = {}) {
   };
 }
 
-function runVitest(project, reportName, args) {
+async function runVitest(projects, reportName, args) {
   const report = join(reports, reportName);
+  rmSync(report, { force: true });
   const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
-  const succeeded = run(bin('vitest'), ['run', '--project', project, ...reporters, ...args]);
+  const named = projects.flatMap((project) => ['--project', project]);
+  const succeeded = await run(bin('vitest'), ['run', ...named, ...reporters, ...args]);
   return { succeeded, files: readVitestReport(report) };
 }
 
@@ -112,10 +133,11 @@ function summed({ succeeded, files }) {
 }
 
 function pytest(python, tools) {
-  return () => {
+  return async (says) => {
     const file = join(reports, 'pytest.xml');
     const args = ['-m', 'pytest', '-q', '-p', 'no:cacheprovider', `--junitxml=${file}`, 'tests', 'qlora/tests'];
-    const succeeded = run(python, args, { cwd: join(root, 'trainers'), env: toolsEnvironment(tools) });
+    const options = { cwd: join(root, 'trainers'), env: toolsEnvironment(tools), says };
+    const succeeded = await run(python, args, options);
     return counted(succeeded, () => {
       const count = (name) =>
         Number(new RegExp(`<testsuite [^>]*\\b${name}="(\\d+)"`).exec(readFileSync(file, 'utf8'))?.[1] ?? 0);
@@ -134,27 +156,44 @@ function toolsEnvironment(tools) {
   };
 }
 
-try {
-  step('build', check('npm', ['run', '--silent', 'build']));
-  step('types', check('npm', ['run', '--silent', 'typecheck']));
-  step('lint', check('npm', ['run', '--silent', 'lint']));
-  step('format', check('npm', ['run', '--silent', 'format:check']));
-  step('unused', check('npm', ['run', '--silent', 'unused']));
-  const { preparePythonTools } = await import('./python-tools.js');
-  const { python, tools } = await preparePythonTools();
-  const trainers = { cwd: join(root, 'trainers'), env: toolsEnvironment(tools) };
-  step('ruff', check(python, ['-m', 'ruff', 'check', '--no-cache', '.'], trainers));
-  step(
-    'mypy',
-    check(python, ['-m', 'mypy', '--strict', '--cache-dir', join(reports, 'mypy'), 'launcher.py', 'qlora'], trainers),
-  );
-  step('pytest', pytest(python, tools));
-  for (const project of ['unit', 'contract', 'replay']) step(`vitest ${project}`, vitest(project));
-  for (const project of ['server', 'faults']) step(`vitest ${project}`, vitest(project, { secondChance: true }));
-} catch (error) {
+/** The run itself could not do what it was to do. */
+function broken(error) {
   failed += 1;
   failures.push('test run');
   console.error(error);
+}
+
+async function checkTypescript() {
+  for (const [name, script] of [
+    ['types', 'typecheck'],
+    ['lint', 'lint'],
+    ['format', 'format:check'],
+    ['unused', 'unused'],
+  ]) {
+    await quietStep(name, check('npm', ['run', '--silent', script]));
+  }
+}
+
+async function checkPython() {
+  const { preparePythonTools } = await import('./python-tools.js');
+  const { python, tools } = await preparePythonTools();
+  const trainers = { cwd: join(root, 'trainers'), env: toolsEnvironment(tools) };
+  const cache = join(reports, 'mypy');
+  await quietStep('ruff', check(python, ['-m', 'ruff', 'check', '--no-cache', '.'], trainers));
+  const mypy = ['-m', 'mypy', '--strict', '--cache-dir', cache, 'launcher.py', 'qlora'];
+  await quietStep('mypy', check(python, mypy, trainers));
+  await quietStep('pytest', pytest(python, tools));
+}
+
+try {
+  await step('build', check('npm', ['run', '--silent', 'build']));
+  for (const { reason } of await Promise.allSettled([checkTypescript(), checkPython()])) {
+    if (reason !== undefined) broken(reason);
+  }
+  await step('vitest unit, contract, replay', vitest(['unit', 'contract', 'replay']));
+  await step('vitest server, faults', vitest(['server', 'faults']));
+} catch (error) {
+  broken(error);
 } finally {
   rmSync(reports, { recursive: true, force: true });
 }

@@ -119,7 +119,7 @@ export async function startPromptTick(
   return startTickOf(client, input);
 }
 
-/** Pauses a run after a complete state of its trainer, or after the present image; resolves when the GPU is free. */
+/** Pauses a run after a complete state of its trainer, or in the present image; resolves when the GPU is free. */
 export async function pauseRun(client: Client, workflowId: string): Promise<PauseRecord> {
   const { pause } = await import('./cli/runs/start-workflows.js');
   return pause(client, workflowId);

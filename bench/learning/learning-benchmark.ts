@@ -1,6 +1,6 @@
-import { learningOptionsSchema } from '../../src/syntx/learning/policy.js';
 import type { Figure } from '../verdict.js';
 import { figuresOf, type LearningFigures } from './figures.js';
+import { policies } from './policies.js';
 import { scenarios } from './scenarios.js';
 import { simulate } from './simulate.js';
 
@@ -27,15 +27,12 @@ export interface LearningVerdict {
   readonly ok: boolean;
 }
 
-const policies = ['thompson', 'patterns', 'uniform'] as const;
-
-/** All policies in the same simulated worlds, with the options that Tower has by default. */
+/** All policies in the same simulated worlds. */
 export function runLearningBenchmark({ worlds, days, seed, onRow }: LearningOptions): LearningVerdict {
   const rows = scenarios.flatMap((scenario) =>
-    policies.map((policy): LearningRow => {
-      const options = learningOptionsSchema.parse({ policy });
+    Object.entries(policies).map(([policy, make]): LearningRow => {
       const courses = Array.from({ length: worlds }, (_, world) =>
-        simulate(options, scenario, days, `${seed}/${scenario.name}/${world}`),
+        simulate(make(scenario), scenario, days, `${seed}/${scenario.name}/${world}`),
       );
       const found = { scenario: scenario.name, policy, ...figuresOf(courses) };
       onRow?.(found);

@@ -21,9 +21,13 @@ const otherSpread: WorldKind = {
   ...{ styleDeviation: 3, categoryDeviation: 10, pairDeviation: 3, noise: 18 },
 };
 
+/** What answers with three headings can score (contract syntx 3.5), 0 without any. */
+const threeHeadings: WorldKind = { ...plain, steps: [0, 53, 76, 100] };
+
 export const scenarios: readonly Scenario[] = [
   { name: 'plain', kind: plain, delay: 0 },
   { name: 'uneven noise', kind: { ...plain, unevenNoise: 3 }, delay: 0 },
   { name: 'a day late', kind: plain, delay: scoresPerDay },
   { name: 'other spread', kind: otherSpread, delay: 0 },
+  { name: 'few steps', kind: threeHeadings, delay: 0 },
 ];

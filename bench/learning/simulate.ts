@@ -1,7 +1,7 @@
 import { SeededRandom } from '../../src/seeded-random.js';
 import { CellGrid } from '../../src/syntx/learning/cell-grid.js';
-import { drawPrompts, type LearningOptions } from '../../src/syntx/learning/policy.js';
 import type { Landscape, ScoredJob } from '../../src/syntx/learning/scored-job.js';
+import type { BenchmarkPolicy } from './policies.js';
 import { batch, scoresPerDay, type Scenario } from './scenarios.js';
 import { World } from './world.js';
 
@@ -18,9 +18,9 @@ const goodScore = 90;
 
 /**
  * Lives through one world day by day: a batch is drawn with what is known by then, then scored; at half time the landscape is
- * replaced. Goes through the same door as the real producer.
+ * replaced.
  */
-export function simulate(options: LearningOptions, scenario: Scenario, days: number, seed: string): Draw[] {
+export function simulate(policy: BenchmarkPolicy, scenario: Scenario, days: number, seed: string): Draw[] {
   const landscape = landscapeOf(scenario);
   const grid = new CellGrid(landscape);
   const worlds = ['first', 'second'].map((half) => new World(scenario.kind, `${seed}/${half}`));
@@ -33,10 +33,8 @@ export function simulate(options: LearningOptions, scenario: Scenario, days: num
     const best = Math.max(...world.expected);
     const average = world.expected.reduce((sum, value) => sum + value, 0) / grid.size;
     const known = jobs.slice(0, Math.max(0, start - scenario.delay));
-    const { prompts, taught } = drawPrompts(
-      { jobs: known, pending: jobs.slice(known.length), landscape, count: batch, seed: `${seed}/${start}` },
-      options,
-    );
+    const pending = jobs.slice(known.length);
+    const { prompts, taught } = policy({ jobs: known, pending, landscape, count: batch, seed: `${seed}/${start}` });
     archive(jobs, new Set(taught));
     for (const { style, category } of prompts) {
       const cell = grid.indexOf({ style, category })!;

@@ -12,6 +12,8 @@ export interface WorldKind {
   readonly noise: number;
   /** Half of the cells, drawn by chance, have the noise times this. */
   readonly unevenNoise: number;
+  /** The only scores that there are, ascending from 0 to 100; default: all. */
+  readonly steps?: readonly number[];
 }
 
 /** What every cell of a landscape scores, on average and each time. */
@@ -20,9 +22,11 @@ export class World {
   readonly expected: readonly number[];
   readonly #means: readonly number[];
   readonly #noises: readonly number[];
+  readonly #steps: readonly number[] | undefined;
 
   constructor(kind: WorldKind, seed: string) {
     const random = new SeededRandom(seed);
+    this.#steps = kind.steps;
     const styles = standardNormals(random, kind.styles);
     const categories = standardNormals(random, kind.categories);
     const pairs = standardNormals(random, kind.styles * kind.categories);
@@ -38,8 +42,16 @@ export class World {
   }
 
   score(cell: number, random: SeededRandom): number {
-    return clipped(this.#means[cell]! + this.#noises[cell]! * standardNormals(random, 1)[0]!);
+    const score = clipped(this.#means[cell]! + this.#noises[cell]! * standardNormals(random, 1)[0]!);
+    return this.#steps === undefined ? score : stepped(score, this.#steps, random);
   }
+}
+
+/** One of the two steps beside a score, by chance so that on average it is the score. */
+function stepped(score: number, steps: readonly number[], random: SeededRandom): number {
+  const above = steps.find((step) => step >= score) ?? 100;
+  const below = steps.filter((step) => step < score).at(-1) ?? above;
+  return above > below && random.next() >= (score - below) / (above - below) ? below : above;
 }
 
 function clipped(score: number): number {

@@ -60,7 +60,9 @@ export function evaluateCandidate(
           next: 'Run the cycle again: it evaluates anew.',
         });
       }
-      const decision = decidePromotion({ plan, result, policy: config.evaluate, force });
+      const decision = await withHeartbeat(Context.current(), periodMs, () =>
+        decidePromotion({ plan, result, policy: config.evaluate, force }),
+      );
       const metrics = promotionMetrics(decision);
       if (decision.promoted) await ledger.runs.promote(run, decision.reason, metrics);
       else await ledger.runs.reject(run, decision.reason, metrics);

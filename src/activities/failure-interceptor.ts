@@ -1,9 +1,10 @@
-import { ApplicationFailure, CancelledFailure } from '@temporalio/common';
+import { ApplicationFailure } from '@temporalio/common';
 import { CompleteAsyncError, type Context } from '@temporalio/activity';
 import type { ActivityExecuteInput, ActivityInboundCallsInterceptor, Next } from '@temporalio/worker';
 
 import { describeError, TowerError } from '../errors.js';
 import type { Log } from '../log/logger.js';
+import { isAborted } from './unexpected.js';
 
 /** A failure's message in history; longer ones are cut, the log has them whole. */
 const messageLimit = 2_000;
@@ -72,9 +73,5 @@ export class FailureInterceptor implements ActivityInboundCallsInterceptor {
 
 /** Waiting for the GPU is ordinary: no error in the log, no failure in the metrics. */
 function isBenign(error: unknown): boolean {
-  return error instanceof TowerError && error.code === 'GPU_BUSY';
-}
-
-function isAborted(error: unknown): boolean {
-  return error instanceof CancelledFailure || (error instanceof Error && error.name === 'AbortError');
+  return error instanceof TowerError && (error.code === 'GPU_BUSY' || error.code === 'GPU_GIVEN_BACK');
 }

@@ -9,6 +9,7 @@ import { cancelKind } from './cancel-kind.js';
 import { withHeartbeat } from './heartbeat.js';
 import { checked, runReferenceSchema } from './inputs.js';
 import type { GpuActivities, RunReference, TrainingOutcome } from './interfaces.js';
+import type { RoomWait, VramSetting } from './make-room-for.js';
 import { evaluationDriver, trainerDriver, trainingRequest } from './training-request.js';
 import type { WorkerEnvironment } from './worker-environment.js';
 
@@ -50,29 +51,37 @@ type DriverOf = (environment: WorkerEnvironment, run: string) => Promise<Trainer
 
 /** Trainings and evaluations of the daily cycle. */
 function daily({ config }: WorkerEnvironment, driverOf: DriverOf): Supervision {
-  return { driverOf, vramGigabytes: config.gpu.trainVramGigabytes };
+  return { driverOf, vramGigabytes: config.gpu.trainVramGigabytes, vramSetting: 'gpu.trainVramGigabytes' };
 }
 
 export interface Supervision {
   readonly driverOf: DriverOf;
   readonly vramGigabytes: number | undefined;
+  /** The setting that says so. */
+  readonly vramSetting: VramSetting;
 }
 
 /** Starts, adopts and follows the process of one run; this attempt's end means for it what {@link cancelKind} says. */
 export async function superviseRun(
   environment: WorkerEnvironment,
   input: RunReference,
-  { driverOf, vramGigabytes }: Supervision,
+  { driverOf, vramGigabytes, vramSetting }: Supervision,
 ): Promise<TrainingResult> {
   const reference = checked(runReferenceSchema, input);
   const context = Context.current();
-  const driver = await driverOf(environment, reference.run);
-  const request = await trainingRequest(environment, { ...reference, driver, vramGigabytes }, context);
   const kind = () => cancelKind(context);
   const log = environment.log.child({ runId: reference.run });
   const periodMs = environment.config.worker.heartbeatSeconds * 1000;
-  const result = await withHeartbeat<TrainingProgress, TrainingResult>(context, periodMs, (onProgress) =>
-    runTraining(request, { signal: context.cancellationSignal, cancelKind: kind, onProgress, log }),
+  const result = await withHeartbeat<TrainingProgress | RoomWait, TrainingResult>(
+    context,
+    periodMs,
+    async (onProgress) => {
+      // A driver may look at every image of a dataset first.
+      const driver = await driverOf(environment, reference.run);
+      const run = { ...reference, driver, vramGigabytes, vramSetting, onWait: onProgress };
+      const request = await trainingRequest(environment, run, context);
+      return runTraining(request, { signal: context.cancellationSignal, cancelKind: kind, onProgress, log });
+    },
   );
   // Paused through Temporal itself: the attempt ends here and the server holds the next one back.
   if (result.outcome === 'paused' && context.cancellationSignal.aborted && kind() === 'pause') {

@@ -20,7 +20,7 @@ import { kohyaDriver } from './character/kohya-driver.js';
 import { withHeartbeat } from './heartbeat.js';
 import * as inputs from './inputs.js';
 import type { HostActivities } from './interfaces.js';
-import { reapOrphans } from './reap-orphans.js';
+import { isWorkflowOpen, reapOrphans } from './reap-orphans.js';
 import { createServerClient } from './server-client.js';
 import { trainerDriver } from './training-request.js';
 import { trainingSetOptions } from './training-set-options.js';
@@ -50,7 +50,8 @@ export function createHostActivities(environment: WorkerEnvironment): HostActivi
 
     async planTraining(input) {
       const { logicalTime, force } = inputs.checked(inputs.planTrainingSchema, input);
-      const planned = await withHeartbeat(Context.current(), periodMs, () =>
+      const context = Context.current();
+      const planned = await withHeartbeat(context, periodMs, () =>
         planTraining(
           {
             ledger,
@@ -62,7 +63,7 @@ export function createHostActivities(environment: WorkerEnvironment): HostActivi
             when: config.train.when,
             force,
           },
-          { log },
+          { signal: context.cancellationSignal, log },
         ),
       );
       if (planned.decision === 'skip') return planned;
@@ -155,7 +156,10 @@ export function createHostActivities(environment: WorkerEnvironment): HostActivi
         ),
       );
       const ofCharacters = await applyCharacterRetention(
-        { runsDirectory: paths.runs, limits: config.retention, now: new Date() },
+        {
+          ...{ runsDirectory: paths.runs, limits: config.retention, now: new Date() },
+          isOpen: ({ workflowId }) => isWorkflowOpen(environment.client, workflowId),
+        },
         { log },
       );
       return { removed: removed.length + ofCharacters };

@@ -1,9 +1,14 @@
 /**
- * What workflows know of activities: names, inputs and results, nothing else. No import of Node or of a service here, so
- * that workflow code compiles without Node's types.
+ * What workflows know of activities: names, inputs and results, nothing else. Imported are only files that hold types and
+ * import nothing, so that workflow code compiles without Node's types.
  *
  * Every input is one object, so that fields can be added; every result is a small JSON record (paths, hashes, counts).
  */
+import type { LossComparison } from '../evaluation/loss-comparison.js';
+import type { IngestSummary } from '../signz-mind/ingest/ingest-summary.js';
+
+export type { Estimate, LossComparison } from '../evaluation/loss-comparison.js';
+export type { IngestSummary } from '../signz-mind/ingest/ingest-summary.js';
 
 /** Where a run lives: a GPU host and one of its GPUs. Chosen once, at the start of a run. */
 export interface Placement {
@@ -14,24 +19,6 @@ export interface Placement {
   /** Timeout for heartbeats of this host's activities; the worker's period is a quarter of it. */
   readonly heartbeatTimeoutMs: number;
   readonly simulated: boolean;
-}
-
-/** Counts of one ingest. Rows: `new + updated` are stored; `stale` and `duplicate` count as superseded. */
-export interface IngestSummary {
-  readonly listed: number;
-  readonly imported: number;
-  readonly alreadyImported: number;
-  readonly quarantined: number;
-  /** Batches left for the next cycle, with the reason. At most 20 are named. */
-  readonly postponed: readonly { readonly name: string; readonly reason: string }[];
-  readonly postponedCount: number;
-  readonly rows: {
-    readonly new: number;
-    readonly updated: number;
-    readonly stale: number;
-    readonly duplicate: number;
-    readonly quarantined: number;
-  };
 }
 
 /** What the cycle is to train, or why it trains nothing. */
@@ -89,24 +76,6 @@ export type EvaluationOutcome =
       readonly simulated: boolean;
     }
   | { readonly outcome: 'paused' };
-
-/** A quantity with its 95 % confidence interval. */
-export interface Estimate {
-  readonly value: number;
-  readonly low: number;
-  readonly high: number;
-}
-
-/** Mean held-out losses per token in nats, and their paired differences: below 0 means that the candidate is better. */
-export interface LossComparison {
-  readonly samples: number;
-  readonly tokens: number;
-  readonly base: Estimate;
-  readonly candidate: Estimate;
-  readonly champion: Estimate | null;
-  readonly candidateMinusBase: Estimate;
-  readonly candidateMinusChampion: Estimate | null;
-}
 
 /** Which run, and which of its resumes, on which GPU: all that its activities are told. */
 export interface RunReference {

@@ -1,11 +1,15 @@
 import type { ComfyuiClient } from '../comfyui/client.js';
+import { Patience, type Absence } from '../comfyui/render/patience.js';
 import type { Config } from '../config/schema.js';
-import { makeRoom } from '../gpu/make-room.js';
+import type { TowerError } from '../errors.js';
+import { comfyuiGpu } from '../gpu/devices.js';
+import { makeRoom, type RoomProgress } from '../gpu/make-room.js';
 import { commandTenant } from '../gpu/tenants/command.js';
 import { comfyuiTenant } from '../gpu/tenants/comfyui.js';
 import { ollamaTenant } from '../gpu/tenants/ollama.js';
 import type { Tenant } from '../gpu/tenants/tenant.js';
 import type { ServiceOptions } from '../service-options.js';
+import { waitsForOf, type WaitsFor } from '../temporal/waiting-reasons.js';
 import type { WorkerEnvironment } from './worker-environment.js';
 
 const gigabyte = 2 ** 30;
@@ -16,6 +20,30 @@ export interface RoomNeed {
   readonly gpuIndex: number;
   /** Free VRAM in bytes; `undefined`: what the tenants free is enough. */
   readonly bytes: number | undefined;
+  /** Of what it needs, what its own server holds already. */
+  readonly heldBytes?: number;
+  /** The setting that says so. */
+  readonly setting: VramSetting | undefined;
+}
+
+export type VramSetting = 'gpu.trainVramGigabytes' | 'character.trainVramGigabytes' | 'character.imageVramGigabytes';
+
+/** Who renders, and where. */
+export interface ImagesPlace {
+  readonly client: ComfyuiClient;
+  readonly gpuIndex: number;
+  /** How long the client's ComfyUI has been waited for before. */
+  readonly absence?: Absence | undefined;
+}
+
+/** What an activity heartbeats while the GPU has no room for its work. */
+export interface RoomWait {
+  readonly stage: 'making room';
+  readonly waitsFor: WaitsFor;
+}
+
+export function roomWait({ waitsFor }: RoomProgress): RoomWait {
+  return { stage: 'making room', waitsFor: waitsForOf(waitsFor) };
 }
 
 export function gigabytes(amount: number | undefined): number | undefined {
@@ -26,11 +54,11 @@ export function gigabytes(amount: number | undefined): number | undefined {
 export async function makeRoomFor(
   environment: Pick<WorkerEnvironment, 'config'>,
   need: RoomNeed,
-  options: ServiceOptions,
+  options: ServiceOptions<RoomProgress>,
 ): Promise<void> {
-  await roomFrom([...comfyuiTenants(environment.config), ...otherTenants(environment.config)], {
-    ...{ environment, need, options },
-  });
+  const { config } = environment;
+  const tenants = [...(await comfyuiTenants(config, need.gpuIndex)), ...otherTenants(config)];
+  await roomFrom(tenants, { environment, need, options });
 }
 
 /**
@@ -39,23 +67,26 @@ export async function makeRoomFor(
  */
 export async function makeRoomForImages(
   environment: Pick<WorkerEnvironment, 'config'>,
-  { client, gpuIndex }: { readonly client: ComfyuiClient; readonly gpuIndex: number },
-  options: ServiceOptions,
+  { client, gpuIndex, absence }: ImagesPlace,
+  options: ServiceOptions<RoomProgress>,
 ): Promise<void> {
   const { imageVramGigabytes } = environment.config.character;
   const wanted = gigabytes(imageVramGigabytes);
-  const bytes = wanted === undefined ? undefined : Math.max(0, wanted - (await heldByComfyui(client, options)));
-  await roomFrom(otherTenants(environment.config), { environment, need: { gpuIndex, bytes }, options });
+  const held = wanted === undefined ? 0 : await heldByComfyui(environment.config, { client, absence }, options);
+  const heldBytes = Math.min(wanted ?? 0, held);
+  const bytes = wanted === undefined ? undefined : wanted - heldBytes;
+  const need: RoomNeed = { gpuIndex, bytes, heldBytes, setting: 'character.imageVramGigabytes' };
+  await roomFrom(otherTenants(environment.config), { environment, need, options });
 }
 
 /** For the model behind the wrapper service: ComfyUI is asked; the model's own server keeps what it has loaded. */
 export async function makeRoomForPrompts(
   environment: Pick<WorkerEnvironment, 'config'>,
   gpuIndex: number,
-  options: ServiceOptions,
+  options: ServiceOptions<RoomProgress>,
 ): Promise<void> {
-  const need = { gpuIndex, bytes: undefined };
-  await roomFrom(comfyuiTenants(environment.config), { environment, need, options });
+  const need = { gpuIndex, bytes: undefined, setting: undefined };
+  await roomFrom(await comfyuiTenants(environment.config, gpuIndex), { environment, need, options });
 }
 
 async function roomFrom(
@@ -67,13 +98,15 @@ async function roomFrom(
   }: {
     readonly environment: Pick<WorkerEnvironment, 'config'>;
     readonly need: RoomNeed;
-    readonly options: ServiceOptions;
+    readonly options: ServiceOptions<RoomProgress>;
   },
 ): Promise<void> {
   await makeRoom(
     {
       gpuIndex: need.gpuIndex,
       neededBytes: need.bytes,
+      ...(need.heldBytes !== undefined && { heldBytes: need.heldBytes }),
+      setting: need.setting,
       tenants,
       limitMs: config.gpu.makeRoomMinutes * minute,
       nvidiaSmi: config.gpu.nvidiaSmi,
@@ -83,16 +116,25 @@ async function roomFrom(
 }
 
 /** What torch keeps for ComfyUI on the first device of its list, in bytes; 0 where it does not render on a GPU. */
-async function heldByComfyui(client: ComfyuiClient, { signal }: ServiceOptions): Promise<number> {
-  const { devices } = await client.systemStats({ signal });
+async function heldByComfyui(
+  { comfyui }: Config,
+  { client, absence }: Pick<ImagesPlace, 'client' | 'absence'>,
+  { signal, log, onProgress }: ServiceOptions<RoomProgress>,
+): Promise<number> {
+  const awayMs = comfyui.awayMinutes * minute;
+  const onRecovery = (recovery: string, detail: string) => log.info({ recovery, detail }, 'ComfyUI answers');
+  const onAway = (waitsFor: TowerError) => onProgress?.({ waitsFor });
+  const patience = new Patience({ awayMs, signal, log, onRecovery, onAway, ...(absence !== undefined && { absence }) });
+  const { devices } = await patience.with(() => client.systemStats({ signal }));
   const [device] = devices;
   const held = device?.['torch_vram_total'];
   return device?.type === 'cuda' && typeof held === 'number' ? held : 0;
 }
 
-/** The ComfyUI that renders is a tenant too, whether or not it is named as one. */
-function comfyuiTenants({ gpu, comfyui }: Config): Tenant[] {
+/** The ComfyUI that renders is a tenant of its GPU too, whether or not it is named as one; of the others it holds nothing. */
+async function comfyuiTenants({ gpu, comfyui }: Config, gpuIndex: number): Promise<Tenant[]> {
   const url = gpu.tenants.comfyui ?? comfyui.url;
+  if (url !== undefined && url === comfyui.url && gpuIndex !== (await comfyuiGpu({ comfyui, gpu }))) return [];
   return url === undefined ? [] : [comfyuiTenant(url)];
 }
 

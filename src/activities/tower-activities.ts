@@ -1,6 +1,7 @@
+import { listLivingWorkers } from '../temporal/living-workers.js';
 import { describeQueueBacklog } from '../temporal/worker-queues.js';
 import type { Config } from '../config/schema.js';
-import { TowerError } from '../errors.js';
+import { describeError, TowerError } from '../errors.js';
 import { gpuIndexes } from '../gpu/devices.js';
 import { gpuQueue, hostQueue } from '../temporal/task-queues.js';
 import type { Placement, TowerActivities } from './interfaces.js';
@@ -15,10 +16,12 @@ export function createTowerActivities(environment: WorkerEnvironment): TowerActi
   const { config } = environment;
   return {
     async choosePlacement({ host }): Promise<Placement> {
-      const candidates = (await gpusOf(environment)).filter((gpu) => host === undefined || gpu.host === host);
+      const gpus = await gpusOf(environment);
+      const candidates = gpus.filter((gpu) => host === undefined || gpu.host === host);
       if (candidates.length === 0) {
-        throw new TowerError('UNKNOWN_HOST', `no GPU host is called ${host}`, {
-          next: 'Name one of the configured hosts (`tower config show`).',
+        const known = [...new Set(gpus.map((gpu) => gpu.host))].join(', ');
+        throw new TowerError('UNKNOWN_HOST', `no GPU host is called ${host}; there are: ${known}`, {
+          next: 'Name one of them by --host, or add it to `hosts` in the configuration.',
         });
       }
       const { host: chosen, index } = await leastBusy(environment, candidates);
@@ -52,15 +55,28 @@ async function gpusOf({ config, host }: WorkerEnvironment): Promise<Gpu[]> {
   return config.hosts.flatMap(({ name, gpus }) => Array.from({ length: gpus }, (_, index) => ({ host: name, index })));
 }
 
-/** The GPU with the fewest waiting activities; the first one where they are equal. */
-async function leastBusy({ client }: WorkerEnvironment, gpus: readonly Gpu[]): Promise<Gpu> {
+/**
+ * The GPU with the fewest activities, running and waiting; the first one where they are equal. One that no living worker serves is
+ * taken only when that is so of all.
+ */
+async function leastBusy({ client, log }: WorkerEnvironment, gpus: readonly Gpu[]): Promise<Gpu> {
   const [first] = gpus;
   if (gpus.length === 1 && first !== undefined) return first;
+  const workers = await listLivingWorkers(client).catch((error: unknown) => {
+    // An older server does not list workers; what waits still tells something.
+    log.warn({ error: describeError(error) }, 'the server does not say which workers there are');
+    return [];
+  });
   const loads = await Promise.all(
     gpus.map(async (gpu) => {
-      const backlog = await describeQueueBacklog(client, gpuQueue(gpu.host, gpu.index));
-      return { gpu, waiting: [...backlog.values()].reduce((sum, count) => sum + count, 0) };
+      const queue = gpuQueue(gpu.host, gpu.index);
+      const serving = workers.filter((worker) => worker.queue === queue);
+      const running = serving.reduce((sum, { busy }) => sum + busy, 0);
+      const backlog = await describeQueueBacklog(client, queue);
+      const waiting = [...backlog.values()].reduce((sum, count) => sum + count, 0);
+      return { gpu, served: serving.length > 0, work: running + waiting };
     }),
   );
-  return loads.reduce((least, load) => (load.waiting < least.waiting ? load : least)).gpu;
+  const served = loads.filter((load) => load.served);
+  return (served.length > 0 ? served : loads).reduce((least, load) => (load.work < least.work ? load : least)).gpu;
 }

@@ -7,12 +7,13 @@ import type { Config } from '../config/schema.js';
 import { createEvaluationDriver, createSimulatedEvaluationDriver } from '../evaluation/driver.js';
 import { readEvaluationPlan } from '../evaluation/evaluation-plan.js';
 import { gpuLockPath } from '../gpu/devices.js';
+import type { RoomProgress } from '../gpu/make-room.js';
 import { createQloraDriver, createSimulatedQloraDriver } from '../qlora/driver.js';
 import { findTrainerPython } from '../toolchain/python-environment.js';
 import type { TrainerDriver } from '../training/trainer-driver.js';
 import type { TrainingRequest } from '../training/training-request.js';
 import type { RunReference } from './interfaces.js';
-import { gigabytes, makeRoomFor } from './make-room-for.js';
+import { gigabytes, makeRoomFor, roomWait, type RoomWait, type VramSetting } from './make-room-for.js';
 import type { WorkerEnvironment } from './worker-environment.js';
 
 const minute = 60_000;
@@ -22,12 +23,16 @@ const gigabyte = 2 ** 30;
 export interface SupervisedRun extends RunReference {
   readonly driver: TrainerDriver;
   readonly vramGigabytes: number | undefined;
+  /** The setting that says so. */
+  readonly vramSetting: VramSetting;
+  /** Told what its start waits for. */
+  readonly onWait: (wait: RoomWait) => void;
 }
 
 /** What a supervised run needs to know, put together from its reference and this host's configuration. */
 export async function trainingRequest(
   environment: WorkerEnvironment,
-  { run, generation, gpuIndex, driver, vramGigabytes }: SupervisedRun,
+  { run, generation, gpuIndex, driver, vramGigabytes, vramSetting, onWait }: SupervisedRun,
   context: Context,
 ): Promise<TrainingRequest> {
   const { config, paths } = environment;
@@ -47,7 +52,10 @@ export async function trainingRequest(
     stall: { limitMs: config.train.stallMinutes * minute },
     graceMs: config.gpu.stopGraceSeconds * 1000,
     minFreeBytes: config.train.minimumFreeGigabytes * gigabyte,
-    beforeLaunch: (options) => makeRoomFor(environment, { gpuIndex, bytes: gigabytes(vramGigabytes) }, options),
+    beforeLaunch: ({ signal, log }) => {
+      const options = { signal, log, onProgress: (progress: RoomProgress) => onWait(roomWait(progress)) };
+      return makeRoomFor(environment, { gpuIndex, bytes: gigabytes(vramGigabytes), setting: vramSetting }, options);
+    },
   };
 }
 

@@ -1,21 +1,23 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { z } from 'zod';
-
 import { TowerError } from '../errors.js';
 import { undefinedIfAbsent } from '../files/absent.js';
 import { writeFileDurable } from '../files/durable-write.js';
-import { readJsonIfExists } from '../files/read-json.js';
 import { sha256Of } from '../files/sha256.js';
 import type { ServiceOptions } from '../service-options.js';
+import { openCaptionJournal, type CaptionEvent } from './caption-journal.js';
 import { captionOf } from './captions.js';
 import type { CharacterRun } from './character-run.js';
 import { writeContactSheets } from './contact-sheet.js';
 import { datasetImages, type DatasetImage } from './dataset-images.js';
-import { openJournal, readJournal, type Journal } from './journal.js';
+import type { Journal } from './journal.js';
+import { highestNumber, numberImages } from './image-numbers.js';
+import { readOwnCaptions, type OwnCaptions } from './own-captions.js';
 import { namingRefusal } from './refused.js';
 import { writeGenerationMetadata, writeTaggingResults, type TaggedImage } from './seed-files.js';
+import { setContactSheetsAside, setTaggingResultsAside } from './set-aside.js';
+import { removeTemporaryFiles } from './temporary-files.js';
 
 export interface CaptionSummary {
   readonly images: number;
@@ -26,19 +28,20 @@ export interface CaptionSummary {
   readonly withoutAttributes: number;
   /** Were there, but empty, and were written anew: an empty caption stops the trainer. */
   readonly refilled: number;
+  /** Of the numbers on the contact sheet. */
+  readonly highestNumber: number;
 }
+
+/** Far longer than a caption is under its temporary name: another attempt may be at work still. */
+const temporaryFileMs = 60_000;
 
 /** So many captions share one write of the journal. */
 const batchSize = 100;
 
-/** Captions that Tower, or the system it replaces, is known to have written. */
-const taggingResultsSchema = z.looseObject({
-  tagged_files: z.array(z.looseObject({ image: z.string(), tags: z.string(), edited: z.boolean().optional() })),
-});
-
 /**
  * Writes a caption beside each image, and the dataset's JSON files and contact sheets. Repeating it changes nothing. A caption
- * that neither Tower nor the original has written is a person's, and stays (unless the job says `overwriteCaptions`).
+ * that neither Tower nor the original has written is a person's, and stays (unless the job says `overwriteCaptions` and it was not
+ * given in a review). Files of other programs under the names of Tower's are kept under another name.
  *
  * @throws TowerError `TOO_FEW_IMAGES` (fewer than `minImages`), `NO_PERMISSION`, `DISK_FULL`
  */
@@ -48,10 +51,12 @@ export async function captionDataset(
 ): Promise<CaptionSummary> {
   const images = await requireEnoughImages(run);
   return namingRefusal(run.dataset.folder, async () => {
+    await removeTemporaryFiles(run.dataset.images, { olderThanMs: temporaryFileMs });
     await writeGenerationMetadata(run);
-    const journal = await openJournal(run.paths.journal);
+    await setContactSheetsAside(run.dataset, log);
+    const journal = await openCaptionJournal(run.dataset.captionJournal);
     try {
-      const own = await ownCaptions(run);
+      const own = await readOwnCaptions(run);
       const captioned: Captioned[] = [];
       for (let from = 0; from < images.length; from += batchSize) {
         signal.throwIfAborted();
@@ -59,9 +64,11 @@ export async function captionDataset(
         captioned.push(...(await captionBatch(run, batch, { own, journal })));
         onProgress?.({ done: captioned.length, total: images.length });
       }
+      await setTaggingResultsAside(run.dataset, log);
       await writeTaggingResults(run, captioned);
-      await writeContactSheets(run, captioned, { signal });
-      const summary = summaryOf(captioned, images);
+      await writeContactSheets(run, images, { signal });
+      const numbers = await numberImages(run, images);
+      const summary = { ...summaryOf(captioned, images), highestNumber: highestNumber(numbers) };
       log.info(summary, 'captions are written');
       return summary;
     } finally {
@@ -75,11 +82,14 @@ export async function requireEnoughImages(run: CharacterRun): Promise<DatasetIma
   const images = await datasetImages(run);
   const { minImages } = run.job;
   if (images.length >= minImages) return images;
+  const next = run.job.stages.includes('generate')
+    ? `Look into ${run.dataset.rejected} for what was rejected and why; lower minImages, or start the job again.`
+    : `Put more images into ${run.dataset.images}, or lower minImages.`;
   throw new TowerError(
     'TOO_FEW_IMAGES',
     `${images.length} images are in the dataset, at least ${minImages} are needed`,
     {
-      next: `Look into ${run.dataset.rejected} for what was rejected and why; lower minImages, or start the job again.`,
+      next,
       details: { images: images.length, minImages, count: run.job.count },
     },
   );
@@ -87,35 +97,45 @@ export async function requireEnoughImages(run: CharacterRun): Promise<DatasetIma
 
 interface Captioned extends TaggedImage {
   readonly written: boolean;
+  /** The journal does not know yet that this run stands by the text. */
+  readonly unrecorded: boolean;
   readonly refilled: boolean;
 }
 
 async function captionBatch(
   run: CharacterRun,
   images: readonly DatasetImage[],
-  { own, journal }: { own: OwnCaptions; journal: Journal },
+  { own, journal }: { own: OwnCaptions; journal: Journal<CaptionEvent> },
 ): Promise<Captioned[]> {
   const decided = await Promise.all(images.map((image) => decideCaption(run, image, own)));
-  const toWrite = decided.filter(({ written }) => written);
-  const at = new Date().toISOString();
+  const unrecorded = decided.filter((caption) => caption.unrecorded);
+  const event = { event: 'captioned', at: new Date().toISOString(), run: run.reservation.run } as const;
   // Recorded first: a caption that is on disk and not in the journal would count as a person's.
-  if (toWrite.length > 0) {
-    await journal.append(
-      toWrite.map(({ image, tags }) => ({ event: 'captioned' as const, at, image, sha256: sha256Of(tags) })),
-    );
+  if (unrecorded.length > 0) {
+    await journal.append(unrecorded.map(({ image, tags }) => ({ ...event, image, sha256: sha256Of(tags) })));
   }
-  for (const { tagsFile, tags } of toWrite) await writeFileDurable(join(run.dataset.images, tagsFile), tags);
+  for (const { tagsFile, tags, written } of decided) {
+    if (written) await writeFileDurable(join(run.dataset.images, tagsFile), tags);
+  }
   return decided;
 }
 
-async function decideCaption(run: CharacterRun, image: DatasetImage, own: OwnCaptions): Promise<Captioned> {
-  const tagsFile = captionFileOf(image.file);
-  const tags = captionOf(run.job, image.attributes);
+async function decideCaption(
+  run: CharacterRun,
+  { file: image, ...record }: DatasetImage,
+  own: OwnCaptions,
+): Promise<Captioned> {
+  const tagsFile = captionFileOf(image);
+  const tags = captionOf(run.job, record.attributes);
   const found = await readFile(join(run.dataset.images, tagsFile), 'utf8').catch(undefinedIfAbsent);
   const isEmpty = found?.trim() === '';
-  const edited = found !== undefined && !isEmpty && !own.has(image.file, found) && !run.job.overwriteCaptions;
-  if (edited) return { image: image.file, tagsFile, tags: found, edited, written: false, refilled: false };
-  return { image: image.file, tagsFile, tags, edited, written: found !== tags, refilled: isEmpty };
+  const isPersons = (text: string) =>
+    own.isReviewed(image, text) || (!own.has(image, text) && !run.job.overwriteCaptions);
+  const edited = found !== undefined && !isEmpty && isPersons(found);
+  const caption = { image, record, tagsFile, edited };
+  if (edited) return { ...caption, tags: found, written: false, unrecorded: false, refilled: false };
+  const unrecorded = !own.writersOf(image, tags).has(run.reservation.run);
+  return { ...caption, tags, written: found !== tags, unrecorded, refilled: isEmpty };
 }
 
 /** Caption of `elara_001.png`: `elara_001.txt`. */
@@ -123,24 +143,10 @@ export function captionFileOf(image: string): string {
   return image.replace(/\.[^.]+$/, '.txt');
 }
 
-interface OwnCaptions {
-  has(image: string, text: string): boolean;
-}
-
-async function ownCaptions(run: CharacterRun): Promise<OwnCaptions> {
-  const { captions } = await readJournal(run.paths.journal);
-  const results = await readJsonIfExists(run.dataset.taggingResults, taggingResultsSchema);
-  const earlier = new Map(
-    (results?.tagged_files ?? []).flatMap(({ image, tags, edited }) =>
-      edited === true ? [] : [[image.replace(/^.*[\\/]/, ''), tags]],
-    ),
-  );
-  return {
-    has: (image, text) => captions.get(image)?.has(sha256Of(text)) === true || earlier.get(image) === text,
-  };
-}
-
-function summaryOf(captioned: readonly Captioned[], images: readonly DatasetImage[]): CaptionSummary {
+function summaryOf(
+  captioned: readonly Captioned[],
+  images: readonly DatasetImage[],
+): Omit<CaptionSummary, 'highestNumber'> {
   return {
     images: images.length,
     written: captioned.filter(({ written }) => written).length,

@@ -41,21 +41,18 @@ export async function checkImage(path: string, expected: ImageExpectation): Prom
   const { thresholds, known } = expected;
   let decoded: { width: number; height: number; deviation: number; hash: string };
   try {
-    decoded = await decode(path);
+    const { width, height } = await sharp(path).metadata();
+    // Before it is decoded: a small file may claim a picture that fills the memory.
+    if (width !== expected.width || height !== expected.height) {
+      return reject('wrong-size', `${width}×${height} pixels instead of ${expected.width}×${expected.height}`);
+    }
+    decoded = { width, height, ...(await decode(path)) };
   } catch (error) {
     return reject('undecodable', `cannot be decoded: ${describeError(error)}`);
   }
   const { width, height, deviation, hash } = decoded;
-  if (width !== expected.width || height !== expected.height) {
-    return reject('wrong-size', `${width}×${height} pixels instead of ${expected.width}×${expected.height}`);
-  }
-  if (deviation < thresholds.minimumDeviation) {
-    const least = thresholds.minimumDeviation;
-    return reject(
-      'blank',
-      `a plain surface: its colours deviate by ${deviation.toFixed(2)}, at least ${least} are expected`,
-    );
-  }
+  const blank = blankReason(deviation, thresholds);
+  if (blank !== undefined) return reject('blank', blank);
   const nearest = thresholds.nearDuplicates ? known.nearest(hash) : undefined;
   if (nearest !== undefined && nearest.distance <= thresholds.nearDuplicateBits) {
     const bits = `${nearest.distance} of 64 bits of the perceptual hash differ`;
@@ -65,13 +62,27 @@ export async function checkImage(path: string, expected: ImageExpectation): Prom
   return { ok: true, facts: { width, height, bytes, sha256: await sha256OfFile(path), perceptualHash: hash } };
 }
 
-/** `failOn: 'warning'`: a file that ends early is a fault, not a picture with a grey rest. */
-async function decode(path: string): Promise<{ width: number; height: number; deviation: number; hash: string }> {
-  const { width, height } = await sharp(path).metadata();
-  const { channels } = await sharp(path, { failOn: 'warning' }).removeAlpha().stats();
+/** Why a picture counts as a plain surface. @throws Error when it cannot be decoded */
+export async function whyBlank(path: string, thresholds: CheckThresholds): Promise<string | undefined> {
+  return blankReason(await deviationOf(path), thresholds);
+}
+
+function blankReason(deviation: number, { minimumDeviation }: CheckThresholds): string | undefined {
+  if (deviation >= minimumDeviation) return undefined;
+  return `a plain surface: its colours deviate by ${deviation.toFixed(2)}, at least ${minimumDeviation} are expected`;
+}
+
+async function decode(path: string): Promise<{ deviation: number; hash: string }> {
+  const deviation = await deviationOf(path);
   const bits = await perceptualHash(path);
   const hash = BigInt(`0b${bits}`).toString(16).padStart(16, '0');
-  return { width, height, deviation: Math.max(...channels.map(({ stdev }) => stdev)), hash };
+  return { deviation, hash };
+}
+
+/** `failOn: 'warning'`: a file that ends early is a fault, not a picture with a grey rest. */
+async function deviationOf(path: string): Promise<number> {
+  const { channels } = await sharp(path, { failOn: 'warning' }).removeAlpha().stats();
+  return Math.max(...channels.map(({ stdev }) => stdev));
 }
 
 function reject(code: (typeof rejectCodes)[number], reason: string): ImageCheck {

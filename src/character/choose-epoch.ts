@@ -50,8 +50,17 @@ interface Verdict {
   readonly noise: number | null;
 }
 
-/** Chooses the epoch to deliver (docs/character-lora.md, "The epoch"). Pure. @throws TowerError `NO_EPOCHS` */
-export function chooseEpoch(epochs: readonly EpochCandidate[], scores: readonly EpochScores[] = []): EpochChoice {
+/**
+ * Chooses the epoch to deliver (docs/character-lora.md, "The epoch"). Pure.
+ *
+ * @param nothingHeldOut - Why no image was held out, where none was.
+ * @throws TowerError `NO_EPOCHS`
+ */
+export function chooseEpoch(
+  epochs: readonly EpochCandidate[],
+  scores: readonly EpochScores[] = [],
+  nothingHeldOut?: string,
+): EpochChoice {
   const sorted = [...epochs].sort((a, b) => a.epoch - b.epoch);
   const last = sorted.at(-1);
   if (last === undefined) {
@@ -59,8 +68,9 @@ export function chooseEpoch(epochs: readonly EpochCandidate[], scores: readonly 
       next: 'Look at the logs of the training in the run folder.',
     });
   }
-  const byLoss = judgeByLoss(sorted, last);
-  const { chosen, method, reason, eligible, noise } = judgeByScore(byLoss, sorted, scores) ?? byLoss;
+  const byLoss = judgeByLoss(sorted, last, nothingHeldOut);
+  const { chosen, method, reason, eligible, noise } =
+    judgeByScore(byLoss, sorted, { scores, nothingHeldOut }) ?? byLoss;
   const { epoch, path, sha256 } = chosen;
   return {
     ...{ epoch, path, sha256, method, reason, noise },
@@ -76,7 +86,11 @@ export function chooseEpoch(epochs: readonly EpochCandidate[], scores: readonly 
  * The earliest epoch whose held-out loss is not above the lowest by more than noise, counted back from the lowest without a gap.
  * Where every epoch is within noise, the loss says nothing, and the last one stays.
  */
-function judgeByLoss(epochs: readonly EpochCandidate[], last: EpochCandidate): Verdict {
+function judgeByLoss(
+  epochs: readonly EpochCandidate[],
+  last: EpochCandidate,
+  nothingHeldOut: string | undefined,
+): Verdict {
   const measured = epochs.flatMap((candidate) =>
     isNumber(candidate.heldOutLoss) ? [{ candidate, loss: candidate.heldOutLoss }] : [],
   );
@@ -92,7 +106,9 @@ function judgeByLoss(epochs: readonly EpochCandidate[], last: EpochCandidate): V
     eligible: all,
     noise,
   });
-  if (lowest === undefined) return byLast('no held-out loss was measured, so no figure tells the epochs apart', null);
+  if (lowest === undefined) {
+    return byLast(`no held-out loss was measured${because(nothingHeldOut)}, so no figure tells the epochs apart`, null);
+  }
   if (measured.length === 1 && epochs.length > 1) {
     return byLast(`the held-out loss is known of epoch ${lowest.candidate.epoch} only`, null);
   }
@@ -134,7 +150,7 @@ function lossReason(
 function judgeByScore(
   byLoss: Verdict,
   epochs: readonly EpochCandidate[],
-  scores: readonly EpochScores[],
+  { scores, nothingHeldOut }: { readonly scores: readonly EpochScores[]; readonly nothingHeldOut: string | undefined },
 ): Verdict | undefined {
   const measuredByLoss = byLoss.method === 'held-out-loss';
   const scored = epochs.flatMap((candidate) => {
@@ -167,10 +183,16 @@ function judgeByScore(
   return {
     chosen,
     method: measuredByLoss ? 'held-out-loss-and-scorer' : 'scorer',
-    reason: `epoch ${chosen.epoch}: ${found} (${samples} sample${samples === 1 ? '' : 's'} an epoch)`,
+    reason:
+      `epoch ${chosen.epoch}: ${found} (${samples} sample${samples === 1 ? '' : 's'} an epoch)` +
+      (nothingHeldOut === undefined ? '' : `; no held-out loss was measured${because(nothingHeldOut)}`),
     eligible,
     noise: byLoss.noise,
   };
+}
+
+function because(reason: string | undefined): string {
+  return reason === undefined ? '' : ` (${reason})`;
 }
 
 function mean(values: readonly number[]): number | null {

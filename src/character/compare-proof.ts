@@ -1,6 +1,8 @@
 import sharp from 'sharp';
 
 import { describeError, TowerError } from '../errors.js';
+import { whyBlank } from './check-image.js';
+import type { CheckThresholds } from './check-thresholds.js';
 
 /** How two images of the same size differ. */
 export interface ImageDifference {
@@ -14,10 +16,26 @@ export interface ImageDifference {
 /**
  * Proof that a LoRA does something: the same prompt and seed with and without it.
  *
- * @throws TowerError `LORA_WITHOUT_EFFECT` when the images are the same, `PROOF_INVALID` when one cannot be read or sizes differ.
+ * @throws TowerError `LORA_WITHOUT_EFFECT` when the images are the same, `PROOF_BLANK` when one is a plain surface, `PROOF_INVALID`
+ * when one cannot be read or sizes differ.
  */
-export async function compareProof(without: string, withLora: string): Promise<ImageDifference> {
+export async function compareProof(
+  without: string,
+  withLora: string,
+  thresholds: CheckThresholds,
+): Promise<ImageDifference> {
   const [one, other] = [await pixelsOf(without), await pixelsOf(withLora)];
+  // Without it first: what is wrong there is no fault of the LoRA.
+  await refuseBlank(
+    without,
+    thresholds,
+    'The checkpoint, its VAE or the graph makes no picture even without the LoRA: try them in ComfyUI with the prompt of the proof.',
+  );
+  await refuseBlank(
+    withLora,
+    thresholds,
+    'The LoRA destroys the picture: look at the loss in the report, lower kohya.learning_rate or proof.strength, or train in bf16 or fp32.',
+  );
   if (one.width !== other.width || one.height !== other.height) {
     throw invalid(`${without} has ${one.width}×${one.height} pixels, ${withLora} ${other.width}×${other.height}`);
   }
@@ -40,6 +58,12 @@ export async function compareProof(without: string, withLora: string): Promise<I
     });
   }
   return { meanAbsolute: sum / one.pixels.length, largest, changedShare: changed / (one.width * one.height) };
+}
+
+async function refuseBlank(path: string, thresholds: CheckThresholds, next: string): Promise<void> {
+  const reason = await whyBlank(path, thresholds);
+  if (reason === undefined) return;
+  throw new TowerError('PROOF_BLANK', `the proof image ${path} is ${reason}`, { next });
 }
 
 async function pixelsOf(path: string): Promise<{ pixels: Buffer; width: number; height: number }> {

@@ -21,6 +21,9 @@ export interface DatasetImage {
   readonly index: number | null;
   /** What a record says that it shows. */
   readonly attributes: Partial<Attributes> | undefined;
+  /** Of the file, as a record has it. */
+  readonly sha256: string | null;
+  readonly promptId: string | null;
 }
 
 const attribute = z.string().nullish();
@@ -30,6 +33,8 @@ const metadataSchema = z.looseObject({
     z.looseObject({
       index: z.int().optional(),
       output_path: z.string().optional(),
+      sha256: z.string().nullish().catch(null),
+      prompt_id: z.string().nullish().catch(null),
       metadata: z
         .looseObject({
           pose: attribute,
@@ -63,7 +68,8 @@ export async function imageFilesIn(folder: string): Promise<string[]> {
 export async function datasetImages(run: CharacterRun): Promise<DatasetImage[]> {
   const recordOf = run.job.stages.includes('generate') ? await journalRecords(run) : await metadataRecords(run);
   const files = await imageFilesIn(run.dataset.images).catch(undefinedIfAbsent);
-  return (files ?? []).map((file) => ({ file, ...(recordOf(file) ?? { index: null, attributes: undefined }) }));
+  const unknown = { index: null, attributes: undefined, sha256: null, promptId: null };
+  return (files ?? []).map((file) => ({ file, ...(recordOf(file) ?? unknown) }));
 }
 
 type Records = (file: string) => Omit<DatasetImage, 'file'> | undefined;
@@ -71,10 +77,10 @@ type Records = (file: string) => Omit<DatasetImage, 'file'> | undefined;
 async function journalRecords({ paths }: CharacterRun): Promise<Records> {
   const [plan, { accepted }] = await Promise.all([readPlan(paths.plan), readJournal(paths.journal)]);
   const byFile = new Map(
-    (plan?.images ?? []).map(({ index, attributes }) => [
-      accepted.get(index)?.file.replace(/^.*\//, ''),
-      { index, attributes },
-    ]),
+    (plan?.images ?? []).map(({ index, attributes }) => {
+      const { file, sha256 = null, promptId = null } = accepted.get(index) ?? {};
+      return [file?.replace(/^.*\//, ''), { index, attributes, sha256, promptId }];
+    }),
   );
   return (file) => byFile.get(file);
 }
@@ -83,11 +89,17 @@ async function metadataRecords({ dataset }: CharacterRun): Promise<Records> {
   const metadata = await readJsonIfExists(dataset.generationMetadata, metadataSchema);
   const records = metadata?.generated_images ?? [];
   const byFile = new Map(records.map((record) => [record.output_path?.replace(/^.*[\\/]/, ''), record]));
-  const byIndex = new Map(records.map((record) => [record.index, record]));
+  // One that names its file is of no other: a stranger's picture may have any number in its name.
+  const byIndex = new Map(
+    records.filter((record) => record.output_path === undefined).map((record) => [record.index, record]),
+  );
+  const taken = new Set(records.map((record) => record.index));
   return (file) => {
     const index = indexInName(file);
     const record = byFile.get(file) ?? (index === null ? undefined : byIndex.get(index));
-    return { index: record?.index ?? index, attributes: knownAttributes(record?.metadata) };
+    const { sha256 = null, prompt_id: promptId = null } = record ?? {};
+    const free = index === null || taken.has(index) ? null : index;
+    return { index: record?.index ?? free, attributes: knownAttributes(record?.metadata), sha256, promptId };
   };
 }
 

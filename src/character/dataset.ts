@@ -1,4 +1,4 @@
-import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { randomUUID } from 'node:crypto';
 
@@ -6,6 +6,7 @@ import { z } from 'zod';
 
 import { TowerError } from '../errors.js';
 import { namesIn, undefinedIfAbsent } from '../files/absent.js';
+import { namingFullDiskOf } from '../files/disk-full.js';
 import { syncDirectory, writeJsonDurable } from '../files/durable-write.js';
 import { readJsonIfExists } from '../files/read-json.js';
 import type { CharacterJob } from './job.js';
@@ -26,11 +27,16 @@ const reservationSchema = z.object({
 });
 type ReservationRecord = z.output<typeof reservationSchema>;
 
+/** Folders in the making, beside those that they become; one that is old was left by a crash. */
+export const draftPrefix = '.reserve-';
+
 const markSchema = z.looseObject({ token: z.string() });
 
 export interface Reservation {
   /** `character_<slug>_v<N>`. */
   readonly run: string;
+  /** Names the run in ComfyUI's queue: another Tower that uses the same ComfyUI may have a run of the same name. */
+  readonly renderKey: string;
   readonly number: number;
   readonly runDirectory: string;
   /** Dataset's folder. */
@@ -52,19 +58,17 @@ export interface ReserveRequest {
  * name each gets its own, and a repeated call of one owner finds what it had made.
  *
  * @throws TowerError `DATASET_FOLDER_TAKEN` (`outputDir` has files of somebody else), `DATASET_MISSING` (`dataset` is no folder
- * with `images/`), `NO_PERMISSION`, `DISK_FULL`.
+ * with `images/`), `DATASET_FOLDER_UNUSABLE` (no folder can have this name), `NO_PERMISSION`, `DISK_FULL`.
  */
 export async function reserveRun(request: ReserveRequest): Promise<Reservation> {
-  return namingRefusal(request.job.outputDir ?? request.datasets, async () => {
-    const existing = request.job.dataset;
-    if (existing !== undefined) await requireDataset(existing);
-    for (;;) {
-      const record = (await findOwn(request)) ?? (await reserveNext(request));
-      if (record !== undefined && (existing !== undefined || (await takeDataset(record, request)))) {
-        return { ...reservationOf(record), runDirectory: join(request.runs, record.run) };
-      }
+  const existing = request.job.dataset;
+  if (existing !== undefined) await requireDataset(existing);
+  for (;;) {
+    const record = (await findOwn(request)) ?? (await reserveNext(request));
+    if (record !== undefined && (existing !== undefined || (await takeDataset(record, request)))) {
+      return { ...reservationOf(record), runDirectory: join(request.runs, record.run) };
     }
-  });
+  }
 }
 
 /** The reservation of a run. @throws TowerError `NOT_FOUND` */
@@ -76,8 +80,8 @@ export async function readReservation(runDirectory: string): Promise<Reservation
   });
 }
 
-function reservationOf({ run, number, dataset }: ReservationRecord): Omit<Reservation, 'runDirectory'> {
-  return { run, number, dataset };
+function reservationOf({ run, number, dataset, token }: ReservationRecord): Omit<Reservation, 'runDirectory'> {
+  return { run, renderKey: `${run}-${token.slice(0, 8)}`, number, dataset };
 }
 
 /** The lowest, so that all attempts of one owner agree. */
@@ -125,13 +129,31 @@ function runNamePattern(name: string): RegExp {
 async function takeDataset(record: ReservationRecord, { runs, job, owner }: ReserveRequest): Promise<boolean> {
   const { mark } = datasetPaths(record.dataset);
   const isOwn = async () => (await readJsonIfExists(mark, markSchema))?.token === record.token;
-  if (await isOwn()) return true;
   const content = { run: record.run, name: job.name, owner, token: record.token };
-  if ((await placeFolder(record.dataset, basename(mark), content)) || (await isOwn())) return true;
-  await rm(join(runs, record.run), { recursive: true, force: true });
+  const giveBack = () => rm(join(runs, record.run), { recursive: true, force: true });
+  try {
+    if (await isOwn()) return true;
+    if ((await placeFolder(record.dataset, basename(mark), content)) || (await isOwn())) return true;
+  } catch (thrown) {
+    const error = asUnusableName(thrown, record.dataset);
+    // Nobody comes back to it.
+    if (error instanceof TowerError && !error.retryable) await giveBack();
+    throw error;
+  }
+  await giveBack();
   if (job.outputDir === undefined) return false;
   throw new TowerError('DATASET_FOLDER_TAKEN', `${record.dataset} exists and is not empty`, {
     next: 'Name a new or empty folder as outputDir, or leave it out; `tag` and `train` take an existing one as dataset.',
+  });
+}
+
+/** A name that no folder can have will be none the next time either. */
+function asUnusableName(thrown: unknown, folder: string): unknown {
+  const { code } = thrown as NodeJS.ErrnoException;
+  if (code !== 'ENAMETOOLONG' && code !== 'ELOOP') return thrown;
+  return new TowerError('DATASET_FOLDER_UNUSABLE', `there can be no folder ${folder} (${code})`, {
+    cause: thrown,
+    next: 'Name another folder as outputDir.',
   });
 }
 
@@ -142,26 +164,44 @@ async function takeDataset(record: ReservationRecord, { runs, job, owner }: Rese
  * @returns `false` when there is a folder with something in it.
  */
 async function placeFolder(target: string, file: string, content: unknown): Promise<boolean> {
-  const draft = join(dirname(target), `.reserve-${randomUUID()}`);
-  await mkdir(draft, { recursive: true });
-  await writeJsonDurable(join(draft, file), content);
-  try {
-    await rename(draft, target);
-  } catch (error) {
-    await rm(draft, { recursive: true, force: true });
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === 'ENOTEMPTY' || code === 'EEXIST' || code === 'ENOTDIR') return false;
-    throw error;
-  }
-  await syncDirectory(dirname(target));
-  return true;
+  const draft = join(dirname(target), `${draftPrefix}${randomUUID()}`);
+  const place = async () => {
+    try {
+      await mkdir(draft, { recursive: true });
+      await writeJsonDurable(join(draft, file), content);
+      await rename(draft, target);
+    } catch (error) {
+      // Below a file there is nothing to remove, which is no fault of its own.
+      await rm(draft, { recursive: true, force: true }).catch(undefinedIfAbsent);
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === 'ENOTEMPTY' || code === 'EEXIST' || code === 'ENOTDIR') return false;
+      throw error;
+    }
+    await syncDirectory(dirname(target));
+    return true;
+  };
+  return namingRefusal(target, () => namingFullDiskOf(target, place));
 }
 
-async function requireDataset(folder: string): Promise<void> {
+/** @throws TowerError `DATASET_MISSING`, `NO_PERMISSION` */
+export async function requireDataset(folder: string): Promise<void> {
   const { images } = datasetPaths(folder);
-  if ((await stat(images).catch(undefinedIfAbsent))?.isDirectory() === true && (await readdir(images)).length > 0)
-    return;
-  throw new TowerError('DATASET_MISSING', `${folder} is no dataset: ${images} is not there or empty`, {
-    next: 'Name the folder that holds images/, not images/ itself.',
-  });
+  if (!(await holdsFiles(images))) {
+    throw new TowerError('DATASET_MISSING', `${folder} is no dataset: ${images} is not there or empty`, {
+      next: 'Name the folder that holds images/, not images/ itself; a run that goes on needs its dataset where it was.',
+    });
+  }
+}
+
+async function holdsFiles(folder: string): Promise<boolean> {
+  try {
+    return (await namesIn(folder)).length > 0;
+  } catch (error) {
+    const { code = '' } = error as NodeJS.ErrnoException;
+    if (code !== 'EACCES' && code !== 'EPERM') throw error;
+    throw new TowerError('NO_PERMISSION', `${folder} cannot be read (${code})`, {
+      cause: error,
+      next: `Let the user that Tower runs as read ${folder}, then start the job again.`,
+    });
+  }
 }

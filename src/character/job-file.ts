@@ -4,6 +4,7 @@ import { dirname, extname, resolve } from 'node:path';
 import { parse as parseToml } from 'smol-toml';
 
 import { describeError, TowerError } from '../errors.js';
+import { userPath } from '../files/user-path.js';
 import { jobFaults } from './job-faults.js';
 import { characterJobSchema, type CharacterJob } from './job.js';
 import { renameUpstreamKeys } from './upstream-keys.js';
@@ -67,10 +68,10 @@ export function mergeJobs(under: Fields, over: Fields): Fields {
 function resolvePaths(fields: Fields, folder: string): Fields {
   const resolved: Record<string, unknown> = { ...fields };
   for (const key of pathKeys) {
-    if (typeof resolved[key] === 'string') resolved[key] = resolve(folder, resolved[key]);
+    if (typeof resolved[key] === 'string') resolved[key] = userPath(resolved[key], folder);
   }
   const graph = resolved['graph'];
-  if (typeof graph === 'string' && graph !== 'default') resolved['graph'] = resolve(folder, graph);
+  if (typeof graph === 'string' && graph !== 'default') resolved['graph'] = userPath(graph, folder);
   return resolved;
 }
 

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 
+import { largestSampleSide } from '../kohya/samples.js';
 import { checkThresholdsSchema } from './check-thresholds.js';
 import { kohyaSectionSchema } from './kohya-section.js';
 import { defaultOutputOf, displayName, outputNameOf, slugOf } from './names.js';
@@ -19,27 +20,30 @@ const text = (longest: number) => z.string().max(longest);
 /** A list, or one text with commas. */
 const tagList = z
   .union([z.array(text(200)), text(10_000).transform((list) => list.split(','))])
-  .transform((tags) => tags.map((tag) => tag.replace(/\s+/g, ' ').trim()).filter((tag) => tag !== ''));
+  .transform((tags) => tags.map(oneLine).filter((tag) => tag !== ''));
 const absolutePath = z.string().startsWith('/', 'expected an absolute path');
 /** Latent images are an eighth of the size. */
 const side = z.int().min(64).max(8192).multipleOf(8);
 
-/** `timeoutMinutes` null: no fixed end; silence ends it instead. `retries` counts further tries after transient faults. */
-const stageLimit = (timeoutMinutes: number | null, retries: number) =>
+/**
+ * `timeoutMinutes` null: no fixed end; silence ends it instead. A limit counts waiting for the GPU, so a default would end a
+ * finished training whose proof waits for its turn. `retries` counts further tries after transient faults.
+ */
+const stageLimit = (retries: number) =>
   z
     .strictObject({
-      timeoutMinutes: minutes.nullable().default(timeoutMinutes),
+      timeoutMinutes: minutes.nullable().default(null),
       retries: z.int().min(0).max(1000).default(retries),
     })
     .prefault({});
 
 const limitsSchema = z.strictObject({
   /** Each image has its own two limits, so forty slow ones are no fault. */
-  generate: stageLimit(null, 2),
-  tag: stageLimit(60, 2),
-  train: stageLimit(null, 3),
+  generate: stageLimit(2),
+  tag: stageLimit(2),
+  train: stageLimit(3),
   /** Choosing the epoch, publishing and the proof images. */
-  deliver: stageLimit(120, 5),
+  deliver: stageLimit(5),
   /** Until ComfyUI begins with an image that waits in its queue. */
   imageStartMinutes: minutes.default(30),
   /** From its begin to its end. */
@@ -64,21 +68,30 @@ const chooseSchema = z.strictObject({
 });
 
 const proofSchema = z.strictObject({
-  /** `null`: trigger, tags and the first part of the description. */
-  prompt: text(5_000).nullable().default(null),
+  /** `null`: trigger, tags and the first part of the description. One line: the trainer draws its samples from it too. */
+  prompt: text(5_000)
+    .transform(oneLine)
+    .refine((prompt) => prompt !== '', 'expected a prompt, or none for the default')
+    .nullable()
+    .default(null),
   seed: z.int().min(1).max(largestSeed).default(42),
-  strength: z.number().min(-10).max(10).default(1),
+  strength: z
+    .number()
+    .min(-10)
+    .max(10)
+    .refine((strength) => strength !== 0, 'expected another number than 0, with which a LoRA changes nothing')
+    .default(1),
 });
 
 const fieldsSchema = z.strictObject({
   /** As people write it; file names get a cleaned form. */
-  name: text(1_000)
+  name: z
+    .string('expected the name of the character')
+    .max(1_000)
     .transform(displayName)
     .refine((name) => name !== '', 'expected a name that can be read'),
   /** Begins every prompt; its part before the first comma goes into the captions. */
-  description: text(5_000)
-    .transform((description) => description.replace(/\s+/g, ' ').trim())
-    .default(''),
+  description: text(5_000).transform(oneLine).default(''),
   tags: tagList.prefault([]),
   /** The word that calls the character; default: the name. */
   trigger: text(200).optional(),
@@ -115,8 +128,8 @@ const fieldsSchema = z.strictObject({
   /** Also captions that a person edited are written anew. */
   overwriteCaptions: z.boolean().default(false),
   check: checkThresholdsSchema.prefault({}),
-  /** What kind of model the checkpoint is: Stable Diffusion 1.x and 2.x, SDXL, or FLUX.1. */
-  baseModel: z.enum(['sd', 'sdxl', 'flux']).default('sd'),
+  /** What kind of model is trained on: Stable Diffusion 1.x and 2.x, SDXL, or FLUX.1. Which one it is, `kohya` or `checkpoint` says. */
+  baseModelKind: z.enum(['sd', 'sdxl', 'flux']).default('sd'),
   kohya: kohyaSectionSchema.default({}),
   choose: chooseSchema.prefault({}),
   proof: proofSchema.prefault({}),
@@ -129,6 +142,9 @@ const fieldsSchema = z.strictObject({
   /** Train with the stand-in where sd-scripts is missing. */
   allowSimulated: z.boolean().default(false),
 });
+
+/** Names of a job's keys, without those of its sections. */
+export const jobKeys: readonly string[] = Object.keys(fieldsSchema.shape);
 
 /**
  * Everything that decides one character run: what `job.json` holds, complete. Parsing a parsed job changes nothing. Keys of the
@@ -166,11 +182,30 @@ function contradictions(job: Fields): [keyof Fields, string][] {
   if (job.minImages !== undefined && job.minImages > job.count && has('generate')) {
     found.push(['minImages', `expected at most count (${job.count})`]);
   }
+  if (job.review && !has('generate') && !has('tag')) {
+    found.push(['review', 'train alone has no contact sheet to decide about; take tag and train']);
+  }
+  const { caption_extension: extension } = job.kohya;
+  if (has('tag') && extension !== undefined && extension !== '.txt') {
+    found.push(['kohya', 'kohya.caption_extension: captions are written as .txt; leave it out, or train without tag']);
+  }
+  for (const name of ['width', 'height'] as const) {
+    if (!has('train') || job.choose.samples === 0 || job[name] <= largestSampleSide) continue;
+    const remedy = 'choose.samples = 0 draws none';
+    found.push([
+      name,
+      `expected at most ${largestSampleSide}, because the trainer draws samples of this size; ${remedy}`,
+    ]);
+  }
   if (job.trigger !== undefined && triggerOf(job.trigger) === '') found.push(['trigger', 'expected a word']);
   if (job.deliver.simulated && !job.allowSimulated) {
     found.push(['deliver', 'deliver.simulated has no meaning without allowSimulated']);
   }
   return found;
+}
+
+function oneLine(text: string): string {
+  return text.replace(/\s+/g, ' ').trim();
 }
 
 /** One tag: a comma would make it two, and the trainer keeps only the first in its place. */

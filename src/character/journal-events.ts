@@ -18,7 +18,7 @@ export const rejectCodes = [
   'person',
 ] as const;
 
-/** One line of `images.jsonl`. `at` is ISO 8601 UTC; file names are relative to the dataset's folder. */
+/** One line of a run's `images.jsonl`. `at` is ISO 8601 UTC; file names are relative to the dataset's folder. */
 export const journalEventSchema = z.discriminatedUnion('event', [
   z.object({
     event: z.literal('accepted'),
@@ -49,12 +49,22 @@ export const journalEventSchema = z.discriminatedUnion('event', [
     /** Whether it is to be rendered again. */
     again: z.boolean(),
   }),
+  /** Something went wrong in ComfyUI, and was put right. */
   z.object({
-    event: z.literal('captioned'),
+    event: z.literal('recovered'),
     at: z.iso.datetime(),
-    /** File name of the image. */
-    image: z.string(),
-    /** Of the caption's text. */
-    sha256,
+    /** `RecoveryKind` of the renderer. */
+    kind: z.string(),
+    /** `<index>-<attempt>`; `null` when it was about no single image. */
+    image: z.string().nullable(),
+    detail: z.string(),
   }),
 ]);
+
+const eventNames: ReadonlySet<unknown> = new Set(journalEventSchema.options.map(({ shape }) => shape.event.value));
+
+/** Written by a newer Tower, which a worker of this one may share the run with, or by an older one, which kept captions here too. */
+export function isOfOtherVersion(content: unknown): boolean {
+  const { event } = (content ?? {}) as { readonly event?: unknown };
+  return typeof event === 'string' && !eventNames.has(event);
+}

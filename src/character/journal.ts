@@ -9,7 +9,7 @@ import { TowerError } from '../errors.js';
 import { undefinedIfAbsent } from '../files/absent.js';
 import { namingFullDisk } from '../files/disk-full.js';
 import { syncDirectory } from '../files/durable-write.js';
-import { journalEventSchema } from './journal-events.js';
+import { isOfOtherVersion, journalEventSchema } from './journal-events.js';
 
 export type JournalEvent = z.output<typeof journalEventSchema>;
 export type JournalEntry<Name extends JournalEvent['event']> = Extract<JournalEvent, { event: Name }>;
@@ -26,23 +26,29 @@ export interface JournalState {
   readonly faults: ReadonlyMap<number, number>;
   /** Images that a person rejected and that are not to be made again. */
   readonly dropped: ReadonlySet<number>;
-  /** SHA-256 of every caption text that Tower wrote, by file name of the image. */
-  readonly captions: ReadonlyMap<string, ReadonlySet<string>>;
+  /** What was put right while rendering, by kind: how often, and the last of them. */
+  readonly recoveries: ReadonlyMap<string, Recovered>;
   /** Of the first and the last event of an image, ISO 8601 UTC. */
   readonly firstAt: string | null;
   readonly lastAt: string | null;
 }
 
-export interface Journal {
+interface Recovered {
+  readonly count: number;
+  readonly last: JournalEntry<'recovered'>;
+}
+
+export interface Journal<Event = JournalEvent> {
   /** Returns when the events are on disk. All of one call are written at once. */
-  append(events: readonly JournalEvent[]): Promise<void>;
+  append(events: readonly Event[]): Promise<void>;
+  /** After what is still being written. */
   close(): Promise<void>;
 }
 
-/** Opens a run's journal for appending; a line that a crash cut short is ended first. @throws TowerError `DISK_FULL` */
-export async function openJournal(path: string): Promise<Journal> {
+/** Opens a journal, a run's or one of other events, for appending; a line that a crash cut short is ended first. @throws TowerError `DISK_FULL` */
+export async function openJournal<Event = JournalEvent>(path: string): Promise<Journal<Event>> {
   const isNew = (await stat(path).catch(undefinedIfAbsent)) === undefined;
-  const file = await open(path, 'a+');
+  const file = await namingFullDisk(path, () => open(path, 'a+'));
   try {
     if (isNew) await syncDirectory(dirname(path));
     if (await endsInsideLine(file)) await namingFullDisk(path, () => file.appendFile('\n'));
@@ -51,25 +57,31 @@ export async function openJournal(path: string): Promise<Journal> {
     throw error;
   }
   let isTorn = false;
+  const write = async (lines: string) => {
+    const end = isTorn ? '\n' : '';
+    // Until it is whole: what a full disk has cut short must not run into the next line.
+    isTorn = true;
+    // One write: lines of two writers never mix.
+    await file.appendFile(end + lines);
+    isTorn = false;
+    await file.datasync();
+  };
+  let last: Promise<unknown> = Promise.resolve();
   return {
-    async append(events) {
+    append(events) {
       const lines = events.map((event) => `${JSON.stringify(event)}\n`).join('');
-      await namingFullDisk(path, async () => {
-        const end = isTorn ? '\n' : '';
-        // Until it is whole: what a full disk has cut short must not run into the next line.
-        isTorn = true;
-        // One write: lines of two writers never mix.
-        await file.appendFile(end + lines);
-        isTorn = false;
-        await file.datasync();
-      });
+      // In turn: whether a line was cut short is known when its write is over.
+      const written = last.then(() => namingFullDisk(path, () => write(lines)));
+      last = written.catch(() => undefined);
+      return written;
     },
-    close: () => file.close(),
+    close: () => last.then(() => file.close()),
   };
 }
 
 /**
- * Reads a journal; a missing one is empty. A line that is no JSON was cut short by a crash before it counted, and is left out.
+ * Reads a journal; a missing one is empty. A line that is no JSON was cut short by a crash before it counted, and is left out;
+ * so is an event that this version does not know.
  *
  * @throws TowerError `FILE_INVALID` when a whole line is not what Tower writes.
  */
@@ -80,7 +92,7 @@ export async function readJournal(path: string): Promise<JournalState> {
   for await (const text of createInterface({ input: createReadStream(path), crlfDelay: Infinity })) {
     line += 1;
     const content = jsonOf(text);
-    if (content === undefined) continue;
+    if (content === undefined || isOfOtherVersion(content)) continue;
     const event = journalEventSchema.safeParse(content);
     if (!event.success) {
       throw new TowerError('FILE_INVALID', `${basename(path)}, line ${line} is not what Tower writes there`, {
@@ -99,12 +111,12 @@ class GrowingState implements JournalState {
   readonly attempts = new Map<number, number>();
   readonly faults = new Map<number, number>();
   readonly dropped = new Set<number>();
-  readonly captions = new Map<string, Set<string>>();
+  readonly recoveries = new Map<string, Recovered>();
   firstAt: string | null = null;
   lastAt: string | null = null;
 
   take(event: JournalEvent): void {
-    if (event.event !== 'captioned') {
+    if (event.event === 'accepted' || event.event === 'rejected') {
       this.firstAt ??= event.at;
       this.lastAt = event.at;
     }
@@ -115,11 +127,9 @@ class GrowingState implements JournalState {
       case 'rejected':
         this.#reject(event);
         break;
-      case 'captioned': {
-        const hashes = this.captions.get(event.image) ?? new Set();
-        this.captions.set(event.image, hashes.add(event.sha256));
+      case 'recovered':
+        this.recoveries.set(event.kind, { count: (this.recoveries.get(event.kind)?.count ?? 0) + 1, last: event });
         break;
-      }
     }
   }
 

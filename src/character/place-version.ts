@@ -40,7 +40,13 @@ export async function placeNextVersion(request: PlaceRequest, makeDraft: () => P
   const reserved = await firstOf(versions, (version) => hasMarker(join(loras, fileName(base, version)), request.owner));
   for (let version = reserved ?? 1 + Math.max(0, ...versions); ; version++) {
     const target = join(loras, fileName(base, version));
-    if (!((await placeByLink(draft, target)) ?? (await placeByMarker(draft, target, request.owner)))) continue;
+    try {
+      if (!((await placeByLink(draft, target)) ?? (await placeByMarker(draft, target, request.owner)))) continue;
+    } catch (error) {
+      // It has got no name, so it is of no use.
+      await rm(draft, { force: true });
+      throw error;
+    }
     await syncDirectory(loras);
     return versionedName(request, version);
   }
@@ -75,9 +81,16 @@ async function placeByLink(draft: string, target: string): Promise<boolean | und
 export async function placeByMarker(draft: string, target: string, owner: string): Promise<boolean> {
   try {
     const marker = await open(markerOf(target), 'wx');
-    await marker.writeFile(owner);
-    await marker.sync();
-    await marker.close();
+    try {
+      await marker.writeFile(owner);
+      await marker.sync();
+    } catch (error) {
+      // One that names nobody would keep this version from everybody.
+      await rm(markerOf(target), { force: true });
+      throw error;
+    } finally {
+      await marker.close();
+    }
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
     // A crash may have come between the marker and the rename.

@@ -72,7 +72,9 @@ export async function publishLora(
   const owner = `${run}-${request.sha256.slice(0, 12)}`;
   const draft = join(loras, `.tower-${owner}.tmp`);
   const earlier = await readDelivery(record);
-  if (earlier !== undefined && (await bytesOf(earlier.path)) === earlier.bytes) {
+  // A run that goes on may have chosen another epoch since: that is another LoRA.
+  const isSame = earlier?.sha256 === request.sha256;
+  if (earlier !== undefined && isSame && (await bytesOf(earlier.path)) === earlier.bytes) {
     await rm(draft, { force: true });
     return request.alias ? withAlias(request, earlier) : earlier;
   }

@@ -6,9 +6,11 @@ import { z } from 'zod';
 import { namesIn, undefinedIfAbsent } from '../files/absent.js';
 import { readJsonIfExists } from '../files/read-json.js';
 import type { Log } from '../log/logger.js';
+import { readRunOwner, type RunOwner } from '../training/run-owner.js';
 import { listRuns } from '../training/list-runs.js';
 import { livingLaunches } from '../training/launch-record.js';
 import { runDirectory } from '../training/run-directory.js';
+import { draftPrefix } from './dataset.js';
 import { characterRunPaths } from './run-paths.js';
 
 /** How long what is kept, in days. */
@@ -21,6 +23,8 @@ export interface CharacterRetentionInput {
   readonly runsDirectory: string;
   readonly limits: CharacterRetention;
   readonly now: Date;
+  /** Whether the workflow that a run belongs to is open. @throws when nobody can tell. */
+  readonly isOpen: (owner: RunOwner) => Promise<boolean>;
 }
 
 const dayMs = 86_400_000;
@@ -29,23 +33,28 @@ const dayMs = 86_400_000;
 const outcomeSchema = z.looseObject({ outcome: z.string(), endedAt: z.iso.datetime() });
 
 /**
- * Removes what nobody needs any more of character runs (weakness W18): saved states of finished trainings, and everything that
- * the trainer has written for a run that failed or was cancelled and was not taken up again. LoRAs of the epochs, samples,
- * records and datasets stay. Repeatable.
+ * Removes what nobody needs any more of character runs (weakness W18): saved states of finished trainings, everything that
+ * the trainer has written for a run that failed, was cancelled or terminated and was not taken up again, and folders that a
+ * crash left in the making. LoRAs of the epochs, samples, records and datasets stay. Repeatable.
  *
  * @returns how many files and folders were removed.
  */
 export async function applyCharacterRetention(
-  { runsDirectory, limits, now }: CharacterRetentionInput,
+  { runsDirectory, limits, now, isOpen }: CharacterRetentionInput,
   { log }: { readonly log: Log },
 ): Promise<number> {
-  let removed = 0;
+  let removed = await removeOldDrafts(runsDirectory, now);
   for (const run of await listRuns(runsDirectory)) {
     const directory = join(runsDirectory, run);
     const paths = characterRunPaths(directory);
     if ((await stat(paths.job).catch(undefinedIfAbsent)) === undefined) continue;
-    const end = await readJsonIfExists(paths.outcome, outcomeSchema);
-    if (end === undefined || (await livingLaunches(runDirectory(directory))).length > 0) continue;
+    const files = runDirectory(directory);
+    const owner = await readRunOwner(files);
+    if ((await livingLaunches(files)).length > 0 || (owner !== undefined && (await isOpen(owner)))) continue;
+    const end =
+      (await readJsonIfExists(paths.outcome, outcomeSchema)) ??
+      (owner === undefined ? undefined : await unrecordedEnd(directory));
+    if (end === undefined) continue;
     const age = now.getTime() - Date.parse(end.endedAt);
     const finished = end.outcome === 'succeeded' || end.outcome === 'simulated';
     if (age <= (finished ? limits.checkpointDays : limits.failedRunDays) * dayMs) continue;
@@ -54,6 +63,25 @@ export async function applyCharacterRetention(
       log.info({ path, run }, 'removed by retention');
       removed += 1;
     }
+  }
+  return removed;
+}
+
+/** The end of a run whose workflow was terminated or deleted: nobody has recorded it. */
+async function unrecordedEnd(directory: string): Promise<z.output<typeof outcomeSchema>> {
+  const { mtime } = await stat(directory);
+  return { outcome: 'terminated', endedAt: mtime.toISOString() };
+}
+
+/** A reservation takes a moment; what is a day old is nobody's. */
+async function removeOldDrafts(runsDirectory: string, now: Date): Promise<number> {
+  let removed = 0;
+  for (const name of (await namesIn(runsDirectory)).filter((candidate) => candidate.startsWith(draftPrefix))) {
+    const path = join(runsDirectory, name);
+    const found = await stat(path).catch(undefinedIfAbsent);
+    if (found === undefined || now.getTime() - found.mtimeMs < dayMs) continue;
+    await rm(path, { recursive: true, force: true });
+    removed += 1;
   }
   return removed;
 }

@@ -71,7 +71,7 @@ function listFaults(
     const { index, ...others } = entry;
     const faults = othersOf(others).map((fault) => `${at}.${fault}`);
     if (typeof index !== 'number' || !Number.isInteger(index) || index < 1 || index > count) {
-      faults.push(`${at}.index: expected the number of an image, 1 to ${count}`);
+      faults.push(`${at}.index: expected the number of an image, 1 to ${count}, found ${JSON.stringify(index)}`);
     } else if (seen.has(index)) faults.push(`${at}.index: image ${index} is named twice`);
     seen.add(index);
     return faults;

@@ -1,16 +1,19 @@
-import { mkdir, rename, rm } from 'node:fs/promises';
+import { mkdir, rename } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 
 import { TowerError } from '../errors.js';
 import { undefinedIfAbsent } from '../files/absent.js';
-import { syncDirectory, writeFileDurable } from '../files/durable-write.js';
+import { syncDirectory, writeFileDurable, writeJsonDurable } from '../files/durable-write.js';
+import { exists } from '../files/exists.js';
+import { sha256Of } from '../files/sha256.js';
 import { captionFileOf } from './caption-dataset.js';
+import { openCaptionJournal } from './caption-journal.js';
 import type { CharacterRun } from './character-run.js';
-import { datasetImages, type DatasetImage } from './dataset-images.js';
+import { datasetImages } from './dataset-images.js';
+import { highestNumber, numberImages } from './image-numbers.js';
 import { openJournal, readJournal, type Journal, type JournalState } from './journal.js';
 import { rejectedName } from './receive-image.js';
 import { namingRefusal } from './refused.js';
-import { imageFileName } from './run-paths.js';
 import { reviewFaults, type ReviewDecision } from './review-decision.js';
 
 export interface ReviewResult {
@@ -22,19 +25,22 @@ export interface ReviewResult {
 
 /**
  * Applies a person's decision: moves rejected images away, writes edited captions. Repeating it changes nothing: an image that is
- * gone already is not rejected twice. In a dataset that was there before, nothing can be rendered again.
+ * gone already is not rejected twice. In a dataset that was there before, nothing can be rendered again. An approval is recorded
+ * last, when all that was decided is done.
  *
  * @throws TowerError `REVIEW_INVALID` naming the faults.
  */
 export async function applyReview(run: CharacterRun, decision: ReviewDecision): Promise<ReviewResult> {
   const { approve, reject = [], captions = [], by } = decision;
-  const images = new Map((await datasetImages(run)).map((image) => [image.index, image]));
+  const all = await datasetImages(run);
+  const numbers = await numberImages(run, all);
+  const images = new Map(all.map(({ file }) => [numbers.get(file) ?? 0, file]));
   const state = await readJournal(run.paths.journal);
   const isGone = (index: number) => !images.has(index) && (state.attempts.get(index) ?? 0) > 0;
   const gone = reject.filter(({ index }) => isGone(index)).length;
   const facts = {
-    count: Math.max(run.job.count, ...[...images.keys()].map((index) => index ?? 0)),
-    accepted: images.size + gone,
+    count: Math.max(run.job.count, highestNumber(numbers)),
+    accepted: all.length + gone,
     minImages: run.job.minImages,
   };
   const faults = reviewFaults(decision, facts);
@@ -52,41 +58,85 @@ export async function applyReview(run: CharacterRun, decision: ReviewDecision): 
     try {
       for (const { index, reason } of reject) {
         const why = [by ?? 'a person', reason].filter((part) => part !== undefined).join(': ');
-        const image = images.get(index) ?? { index, file: imageFileName(run.slug, index, run.job.count) };
-        await rejectImage(run, image, { state, journal, reason: why, again: !approve });
+        const file = images.get(index);
+        if (file !== undefined)
+          await rejectImage(run, { file, index }, { state, journal, reason: why, again: !approve });
       }
-      for (const { index, caption } of captions) {
+      const edited = captions.flatMap(({ index, caption }) => {
         const image = images.get(index);
-        if (image === undefined) continue;
-        // Not in the journal as Tower's: it stays when captions are written again.
-        await writeFileDurable(join(run.dataset.images, captionFileOf(image.file)), caption.trim());
-      }
+        return image === undefined ? [] : [{ image, text: caption.trim() }];
+      });
+      await writeCaptions(run, edited, by ?? null);
     } finally {
       await journal.close();
+    }
+    if (approve && !(await isApproved(run))) {
+      await writeJsonDurable(run.paths.approval, { approvedAt: new Date().toISOString(), by: by ?? null });
     }
     return { rejected: reject.length, edited: captions.length, again: approve ? 0 : reject.length };
   });
 }
 
+/** On record as a person's, so that they stay whenever captions are written again, whatever the job says. */
+async function writeCaptions(
+  { dataset, reservation }: CharacterRun,
+  captions: readonly { readonly image: string; readonly text: string }[],
+  by: string | null,
+): Promise<void> {
+  if (captions.length === 0) return;
+  const event = { event: 'reviewed', at: new Date().toISOString(), run: reservation.run, by } as const;
+  const journal = await openCaptionJournal(dataset.captionJournal);
+  try {
+    await journal.append(captions.map(({ image, text }) => ({ ...event, image, sha256: sha256Of(text) })));
+  } finally {
+    await journal.close();
+  }
+  for (const { image, text } of captions) await writeFileDurable(join(dataset.images, captionFileOf(image)), text);
+}
+
+/** Whether a person has approved the dataset of this run, also in an earlier workflow of it. */
+export async function isApproved({ paths }: CharacterRun): Promise<boolean> {
+  return exists(paths.approval);
+}
+
 async function rejectImage(
-  run: CharacterRun,
-  { file, index }: Pick<DatasetImage, 'file' | 'index'>,
+  { dataset }: CharacterRun,
+  { file, index }: { readonly file: string; readonly index: number },
   { state, journal, reason, again }: { state: JournalState; journal: Journal; reason: string; again: boolean },
 ): Promise<void> {
-  const { images, rejected, folder } = run.dataset;
-  const known = index === null ? undefined : state.accepted.get(index);
-  const isJournaled = index !== null && known === undefined && (state.attempts.get(index) ?? 0) > 0;
-  const attempt = known?.attempt ?? Math.max(0, (state.attempts.get(index ?? 0) ?? 0) - 1);
-  const target = join(rejected, rejectedName(file, attempt));
-  if (!isJournaled) {
+  const { images, rejected, folder } = dataset;
+  const known = state.accepted.get(index);
+  const attempts = state.attempts.get(index) ?? 0;
+  const earlier = known === undefined ? state.rejected.findLast((entry) => entry.index === index)?.file : undefined;
+  const attempt = known?.attempt ?? Math.max(0, attempts - 1);
+  await mkdir(rejected, { recursive: true });
+  const isKept = typeof earlier === 'string' && !(await exists(join(folder, earlier)));
+  const target = isKept ? join(folder, earlier) : await freePath(join(rejected, rejectedName(file, attempt)));
+  if (known !== undefined || attempts === 0) {
     // Before the file is moved: what a crash leaves in images/ is moved when the decision is applied again.
     const { seed = 1, promptId = null } = known ?? {};
-    const at = new Date().toISOString();
-    const event = { at, index: index ?? 1, attempt, seed, promptId, code: 'person' as const, reason, again };
+    const event = {
+      at: new Date().toISOString(),
+      index,
+      attempt,
+      seed,
+      promptId,
+      code: 'person' as const,
+      reason,
+      again,
+    };
     await journal.append([{ event: 'rejected', ...event, file: relative(folder, target) }]);
   }
-  await mkdir(rejected, { recursive: true });
+  // The caption first: of an image that is gone, nothing is left to be done. It may be somebody's work.
+  await rename(join(images, captionFileOf(file)), captionFileOf(target)).catch(undefinedIfAbsent);
   await rename(join(images, file), target).catch(undefinedIfAbsent);
-  await rm(join(images, captionFileOf(file)), { force: true });
   await syncDirectory(images);
+}
+
+/** The path, or the first of its kind that no image and no caption of another run has. */
+async function freePath(path: string): Promise<string> {
+  for (let number = 1; ; number += 1) {
+    const candidate = number === 1 ? path : path.replace(/(\.[^.]+)$/, `-${number}$1`);
+    if (!(await exists(candidate)) && !(await exists(captionFileOf(candidate)))) return candidate;
+  }
 }

@@ -8,6 +8,10 @@ export interface DatasetPaths {
   readonly rejected: string;
   readonly generationMetadata: string;
   readonly taggingResults: string;
+  /** Every caption that Tower wrote here, whichever run did, and those of reviews: what it does not know is a person's. */
+  readonly captionJournal: string;
+  /** By which number a person calls which image. */
+  readonly numbers: string;
   /** First page; more pages are `contact-sheet-002.jpg`, … */
   readonly contactSheet: string;
   /** Says which run the folder was made for. */
@@ -21,6 +25,8 @@ export function datasetPaths(folder: string): DatasetPaths {
     rejected: join(folder, 'rejected'),
     generationMetadata: join(folder, 'generation_metadata.json'),
     taggingResults: join(folder, 'tagging_results.json'),
+    captionJournal: join(folder, 'tower-captions.jsonl'),
+    numbers: join(folder, 'tower-numbers.json'),
     contactSheet: join(folder, 'contact-sheet.jpg'),
     mark: join(folder, '.tower.json'),
   };
@@ -38,6 +44,8 @@ export interface CharacterRunPaths {
   readonly job: string;
   readonly plan: string;
   readonly journal: string;
+  /** A person's approval of the dataset. */
+  readonly approval: string;
   readonly choice: string;
   readonly delivery: string;
   readonly proof: string;
@@ -52,6 +60,7 @@ export function characterRunPaths(directory: string): CharacterRunPaths {
     job: join(directory, 'job.json'),
     plan: join(directory, 'plan.json'),
     journal: join(directory, 'images.jsonl'),
+    approval: join(directory, 'approval.json'),
     choice: join(directory, 'choice.json'),
     delivery: join(directory, 'delivery.json'),
     proof: join(directory, 'proof.json'),

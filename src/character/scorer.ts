@@ -18,7 +18,7 @@ const lastWords = 2_000;
  * Has a configured command score the samples of each epoch: `command… sample1 sample2 …` prints one number per sample. Epochs
  * without samples are left out.
  *
- * @throws TowerError `SCORER_FAILED` (not retryable) with its last words.
+ * @throws TowerError `SCORER_FAILED` with its last words; retryable only when somebody has killed it.
  */
 export async function scoreEpochs(
   epochs: readonly Pick<EpochCandidate, 'epoch' | 'samples'>[],
@@ -46,7 +46,9 @@ async function scoreSamples(scorer: Scorer, samples: readonly string[], signal: 
     maxBuffer: 1_000_000,
   });
   signal.throwIfAborted();
-  if (result.failed) throw failed(scorer, endOf(result, scorer));
+  // Such as the system when memory is short: the next try may succeed.
+  const isKilled = result.isTerminated && !result.timedOut;
+  if (result.failed) throw failed(scorer, endOf(result, scorer), { retryable: isKilled });
   const scores = result.stdout.split(/\s+/).filter(Boolean).map(Number);
   if (scores.length !== samples.length || !scores.every(Number.isFinite)) {
     throw failed(
@@ -57,14 +59,16 @@ async function scoreSamples(scorer: Scorer, samples: readonly string[], signal: 
   return scores;
 }
 
-function endOf({ timedOut, exitCode, shortMessage, stderr }: Result, { timeoutMinutes }: Scorer): string {
+function endOf({ timedOut, signal, exitCode, shortMessage, stderr }: Result, { timeoutMinutes }: Scorer): string {
   const words = typeof stderr === 'string' && stderr !== '' ? `: ${stderr.slice(-lastWords)}` : '';
   if (timedOut) return `no answer within ${timeoutMinutes} minutes${words}`;
+  if (signal !== undefined) return `ended by ${signal}${words}`;
   return `${exitCode === undefined ? (shortMessage ?? 'it did not start') : `exit code ${exitCode}`}${words}`;
 }
 
-function failed({ command }: Scorer, reason: string): TowerError {
+function failed({ command }: Scorer, reason: string, { retryable } = { retryable: false }): TowerError {
   return new TowerError('SCORER_FAILED', `the scorer ${command.join(' ')} failed: ${reason}`, {
+    retryable,
     next: 'Correct choose.scorer, or take it out: the held-out loss then decides alone.',
   });
 }

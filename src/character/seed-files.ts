@@ -1,12 +1,16 @@
 import { writeJsonDurable } from '../files/durable-write.js';
 import type { CharacterRun } from './character-run.js';
+import type { DatasetImage } from './dataset-images.js';
 import { readJournal, type JournalEntry, type JournalState } from './journal.js';
 import { readPlan, type CharacterPlan } from './plan.js';
+import { namesSetAside } from './set-aside.js';
 
 /** One caption of a dataset, for `tagging_results.json`. */
 export interface TaggedImage {
   /** File name. */
   readonly image: string;
+  /** What is known of the image. */
+  readonly record: Omit<DatasetImage, 'file'>;
   readonly tagsFile: string;
   readonly tags: string;
   /** Whether a person wrote it. */
@@ -65,18 +69,23 @@ function generatedImage(
   };
 }
 
-/** Writes `tagging_results.json` with every key of the original (contract lora-pipeline.md, section 7). */
+/** Writes `tagging_results.json` with every key of the original (contract lora-pipeline.md, section 7), and what it lost. */
 export async function writeTaggingResults(run: CharacterRun, tagged: readonly TaggedImage[]): Promise<void> {
+  const setAside = await namesSetAside(run.dataset);
   await writeJsonDurable(run.dataset.taggingResults, {
     character_name: run.job.name,
     image_directory: run.dataset.images,
     total_images: tagged.length,
     tagged_successfully: tagged.length,
     failed_tags: 0,
-    tagged_files: tagged.map(({ image, tagsFile, tags, edited }) => ({ image, tags_file: tagsFile, tags, edited })),
+    tagged_files: tagged.map(({ image, tagsFile, tags, edited, record: { index, attributes, sha256, promptId } }) => ({
+      ...{ image, tags_file: tagsFile, tags, edited },
+      ...{ index, metadata: attributes ?? null, sha256, prompt_id: promptId },
+    })),
     failures: [],
     run: run.reservation.run,
     edited_by_hand: tagged.filter(({ edited }) => edited).length,
+    ...(setAside.length > 0 && { set_aside: setAside }),
   });
 }
 

@@ -8,13 +8,17 @@ import { undefinedIfAbsent } from '../files/absent.js';
 import { writeJsonDurable } from '../files/durable-write.js';
 import { readJsonIfExists } from '../files/read-json.js';
 import { sha256Of, sha256OfFile } from '../files/sha256.js';
+import { loadGraph } from '../comfyui/graph-template.js';
 import { readSafetensorsHeader } from '../training/safetensors.js';
 import { captionFileOf } from './caption-dataset.js';
 import type { CharacterRun } from './character-run.js';
 import { datasetImages, type DatasetImage } from './dataset-images.js';
 import { readJournal, type JournalState } from './journal.js';
-import { readPlan } from './plan.js';
+import { readOwnCaptions, type OwnCaptions } from './own-captions.js';
+import { readPlan, type CharacterPlan } from './plan.js';
 import { readDelivery } from './publish.js';
+import { readReviewHistory } from './review-history.js';
+import { trainingLineage } from './training-lineage.js';
 
 /** Facts that only the caller knows. */
 export interface SidecarFacts {
@@ -23,6 +27,8 @@ export interface SidecarFacts {
   /** sd-scripts' commit or version, Python, torch, as the driver reports them. */
   readonly trainer: Readonly<Record<string, string | number | boolean | null>>;
   readonly simulated: boolean;
+  /** How the run ended, and why. */
+  readonly end: { readonly outcome: string; readonly reason: string };
 }
 
 /** Of the LoRA's own metadata (contract kohya.md, section 7), what tells where it comes from. */
@@ -52,13 +58,13 @@ export async function writeSidecar(run: CharacterRun, facts: SidecarFacts): Prom
       next: 'Let the run go on first.',
     });
   }
-  const [plan, journal, choice, proof, training] = await Promise.all([
+  const [plan, journal, choice, proof, training, graph] = await Promise.all([
     readPlan(paths.plan),
     readJournal(paths.journal),
     readJsonIfExists(paths.choice, anyRecord),
     readJsonIfExists(paths.proof, anyRecord),
-    // The driver's record of what it ordered.
-    readJsonIfExists(join(paths.directory, 'kohya.json'), anyRecord),
+    trainingLineage(paths.directory),
+    graphOf(job.graph),
   ]);
   const { metadata } = await readSafetensorsHeader(delivery.path);
   await writeJsonDurable(delivery.sidecar, {
@@ -72,43 +78,62 @@ export async function writeSidecar(run: CharacterRun, facts: SidecarFacts): Prom
     },
     character: { name: job.name, trigger: job.trigger, description: job.description, tags: job.tags },
     run: reservation.run,
+    ...{ outcome: facts.end.outcome, reason: facts.end.reason },
     versions: { tower: facts.towerVersion, comfyui: facts.comfyui, trainer: facts.trainer },
     baseModel: Object.fromEntries(lineageKeys.flatMap((key) => (key in metadata ? [[key, metadata[key]]] : []))),
     job,
     plan:
       plan === undefined ? null : { seed: plan.seed, images: plan.images.length, negativePrompt: plan.negativePrompt },
-    dataset: { folder: dataset.folder, images: await imagesOf(run, journal) },
-    training: training ?? null,
+    graph,
+    dataset: { folder: dataset.folder, images: await imagesOf(run, { journal, plan }) },
+    review: (await readReviewHistory(run, journal)) ?? null,
+    training,
     choice: choice ?? null,
     proof: proof ?? null,
   });
   return delivery.sidecar;
 }
 
-async function imagesOf(run: CharacterRun, journal: JournalState): Promise<object[]> {
+/** The graph with its placeholders; a file may have been changed or taken away since, which must not hold up the end of a run. */
+async function graphOf(source: CharacterRun['job']['graph']): Promise<object> {
+  const from = typeof source === 'string' ? source : 'the job';
+  const template = await loadGraph(source).catch(() => undefined);
+  return { from, sha256: template === undefined ? null : sha256Of(JSON.stringify(template.graph)) };
+}
+
+async function imagesOf(
+  run: CharacterRun,
+  { journal, plan }: { readonly journal: JournalState; readonly plan: CharacterPlan | undefined },
+): Promise<object[]> {
   const images: object[] = [];
-  for (const image of await datasetImages(run)) images.push(await imageOf(run, image, journal));
+  const prompts = new Map((plan?.images ?? []).map(({ index, prompt }) => [index, prompt]));
+  const records = { accepted: journal.accepted, own: await readOwnCaptions(run), prompts };
+  for (const image of await datasetImages(run)) images.push(await imageOf(run, image, records));
   return images;
 }
 
 async function imageOf(
   { dataset }: CharacterRun,
   { file, index, attributes }: DatasetImage,
-  { accepted, captions }: JournalState,
+  {
+    accepted,
+    own,
+    prompts,
+  }: Pick<JournalState, 'accepted'> & { readonly own: OwnCaptions; readonly prompts: ReadonlyMap<number, string> },
 ): Promise<object> {
   const known = index === null ? undefined : accepted.get(index);
   const caption = await readFile(join(dataset.images, captionFileOf(file)), 'utf8').catch(undefinedIfAbsent);
-  const captionSha256 = caption === undefined ? null : sha256Of(caption);
   return {
     file,
     index,
     sha256: known?.sha256 ?? (await sha256OfFile(join(dataset.images, file))),
     seed: known?.seed ?? null,
     promptId: known?.promptId ?? null,
+    prompt: index === null ? null : (prompts.get(index) ?? null),
     attempt: known === undefined ? null : known.attempt + 1,
     attributes: attributes ?? null,
     caption: caption ?? null,
-    captionSha256,
-    captionEdited: captionSha256 !== null && captions.get(file)?.has(captionSha256) !== true,
+    captionSha256: caption === undefined ? null : sha256Of(caption),
+    captionEdited: caption !== undefined && !own.has(file, caption),
   };
 }

@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 
 type Fields = Readonly<Record<string, unknown>>;
 
-/** Keys of the original's task payloads (contract lora-pipeline.md, section 2) and what they are called here. */
+/** Keys of the original's task payloads (contract lora-pipeline.md, section 2), one of an older Tower, and what they are called here. */
 const renamed: Readonly<Record<string, string>> = {
   character_name: 'name',
   character_tags: 'tags',
@@ -15,12 +15,13 @@ const renamed: Readonly<Record<string, string>> = {
   network_alpha: 'kohya.network_alpha',
   epochs: 'kohya.max_train_epochs',
   learning_rate: 'kohya.learning_rate',
+  baseModel: 'baseModelKind',
 };
 
 const referenceKeys = ['reference_image', 'referenceImage'];
 
 /**
- * Gives the keys of the original's task payloads their names in a job, so that both kinds may stand in one file.
+ * Gives the keys of the original's task payloads, and that of an older Tower, their names in a job, so that all may stand in one file.
  *
  * @returns the renamed fields, and what is wrong with them, one text for each fault.
  */
@@ -29,6 +30,9 @@ export function renameUpstreamKeys(input: unknown): { fields: Fields; faults: st
   const foreign = (key: string) => Object.hasOwn(renamed, key) || referenceKeys.includes(key);
   let fields: Fields = Object.fromEntries(Object.entries(input).filter(([key]) => !foreign(key)));
   const faults: string[] = referenceKeys.flatMap((key) => referenceFaults(key, input[key]));
+  if (typeof input['baseModel'] === 'string' && /[./\\]/.test(input['baseModel'])) {
+    faults.push('baseModel: the file to train on is kohya.pretrained_model_name_or_path; its kind is baseModelKind');
+  }
   for (const [key, path] of Object.entries(renamed)) {
     if (!Object.hasOwn(input, key)) continue;
     const value = key === 'image_dir' ? datasetOf(input[key]) : input[key];

@@ -13,6 +13,9 @@ export const exitCodes = {
 
 export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes];
 
+/** How a command reports an exit code other than 0 without being an error (for example 3, partly done). */
+export type SetExitCode = (code: ExitCode) => void;
+
 const byErrorCode: Readonly<Record<string, ExitCode>> = {
   USAGE: exitCodes.usage,
   CONFIG_INVALID: exitCodes.usage,
@@ -30,6 +33,7 @@ const byErrorCode: Readonly<Record<string, ExitCode>> = {
   NOT_FOUND: exitCodes.notFound,
   SCHEDULE_UNKNOWN: exitCodes.notFound,
   BATCH_UNKNOWN: exitCodes.notFound,
+  UNKNOWN_HOST: exitCodes.notFound,
   UNKNOWN_VERSION: exitCodes.notFound,
   LOCAL_FILE_UNREADABLE: exitCodes.notFound,
   ALREADY_RUNNING: exitCodes.precondition,

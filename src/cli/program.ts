@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { Command } from 'commander';
 
 import { packageRoot } from '../files/package-root.js';
-import type { ExitCode } from './exit-codes.js';
+import type { SetExitCode } from './exit-codes.js';
 import { addAdaptersCommand } from './adapters/adapters.js';
 import { addCharacterCommand } from './character/character.js';
 import { addConfigCommand } from './config/config.js';
@@ -24,9 +24,6 @@ import { addTrainerCommand } from './trainer/trainer.js';
 import { addUpCommand } from './up/up.js';
 import { addWatchCommand } from './runs/watch.js';
 import { addWorkerCommand } from './up/worker.js';
-
-/** How a command reports an exit code other than 0 without being an error (for example 3, partly done). */
-export type SetExitCode = (code: ExitCode) => void;
 
 const groups: readonly ((program: Command, setExitCode: SetExitCode) => void)[] = [
   addUpCommand,

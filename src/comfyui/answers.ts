@@ -37,8 +37,17 @@ export type FinishedPrompt = z.output<typeof finishedPromptSchema>;
 
 export const historySchema = z.record(z.string(), finishedPromptSchema);
 
+/** The same when only the ids are of interest: what others have rendered may be of any form. */
+export const historyIdsSchema = z.record(z.string(), z.unknown()).transform((prompts) => Object.keys(prompts));
+
 const queueEntrySchema = z
-  .tuple([z.number(), z.string(), z.unknown(), z.looseObject({ extra_pnginfo: z.unknown() }).partial().catch({})])
+  .tuple([
+    // Anybody may submit with any number, also with NaN.
+    z.number().catch(Number.MAX_VALUE),
+    z.string(),
+    z.unknown(),
+    z.looseObject({ extra_pnginfo: z.unknown() }).partial().catch({}),
+  ])
   .rest(z.unknown())
   .transform(([number, promptId, , extra]) => ({ number, promptId, pngInfo: extra.extra_pnginfo }));
 

@@ -53,21 +53,26 @@ function nodeProblems(graph: Graph, { id, node, declaration }: CheckedNode): Gra
     return [{ node: name, input: null, value: node.class_type, problem: 'this kind of node is not installed' }];
   }
   const required = declaration.input.required ?? {};
-  const declared = { ...declaration.input.optional, ...required };
-  const missing = Object.keys(required)
-    .filter((input) => !(input in node.inputs))
-    .map((input) => ({ node: name, input, value: null, problem: 'a required input is missing' }));
+  const declared = new Map(Object.entries({ ...declaration.input.optional, ...required }));
+  const missing = Object.entries(required)
+    .filter(([input, [type]]) => !Object.hasOwn(node.inputs, input) && !isGroup(type))
+    .map(([input]) => ({ node: name, input, value: null, problem: 'a required input is missing' }));
   const wrong = Object.entries(node.inputs).flatMap(([input, value]) => {
-    const fault = isLink(value) ? linkProblem(graph, value[0]) : constantProblem(value, declared[input]);
+    const fault = isLink(value) ? linkProblem(graph, value[0]) : constantProblem(value, declared.get(input));
     return fault === undefined ? [] : [{ node: name, input, value, ...fault }];
   });
   return [...missing, ...wrong];
 }
 
+/** A group of inputs of newer nodes, such as `COMFY_AUTOGROW_V3`: the graph has its members, as `group.member`, or none. */
+function isGroup(type: unknown): boolean {
+  return typeof type === 'string' && type.startsWith('COMFY_') && type.endsWith('_V3');
+}
+
 type Fault = Pick<GraphProblem, 'problem' | 'choices'>;
 
 function linkProblem(graph: Graph, target: string): Fault | undefined {
-  return target in graph ? undefined : { problem: `it is linked to node ${target}, which does not exist` };
+  return Object.hasOwn(graph, target) ? undefined : { problem: `it is linked to node ${target}, which does not exist` };
 }
 
 /** `declaration` is `[type or list of choices, options]`; unknown inputs are ignored by ComfyUI. */

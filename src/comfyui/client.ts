@@ -6,6 +6,7 @@ import { z } from 'zod';
 import type { Log } from '../log/logger.js';
 import {
   acceptedSchema,
+  historyIdsSchema,
   historySchema,
   jobSchema,
   nodeDeclarationSchema,
@@ -28,7 +29,7 @@ export interface ComfyuiClientOptions {
   /** `http://host:port`; may have a path prefix. */
   readonly baseUrl: string;
   readonly log: Log;
-  /** Longest time without a byte, in milliseconds. */
+  /** Longest time without a byte, in milliseconds; a whole answer may take {@link wholeAnswerFactor} times as long. */
   readonly timeouts?: Partial<Timeouts>;
 }
 
@@ -84,8 +85,8 @@ export interface ComfyuiClient {
   queue(options?: RequestOptions): Promise<PromptQueue>;
   /** `GET /history/<id>` (4). @returns `undefined` when ComfyUI does not know the prompt or has not ended it. */
   history(promptId: string, options?: RequestOptions): Promise<FinishedPrompt | undefined>;
-  /** The newest finished prompts by id. */
-  recentHistory(maxItems: number, options?: RequestOptions): Promise<ReadonlyMap<string, FinishedPrompt>>;
+  /** Ids of the newest finished prompts, of whomever. */
+  recentHistory(maxItems: number, options?: RequestOptions): Promise<readonly string[]>;
   /** `GET /api/jobs/<id>` (5). @returns `unsupported` where ComfyUI is older than 0.6.0. */
   job(promptId: string, options?: RequestOptions): Promise<Job | 'unknown' | 'unsupported'>;
   /** `POST /api/jobs/<id>/cancel` (5). @returns `unsupported` where ComfyUI cannot do that. */
@@ -169,10 +170,8 @@ export function createComfyuiClient({ baseUrl, log, timeouts }: ComfyuiClientOpt
       const found = await http.json(get(`/history/${encodeURIComponent(promptId)}`, options), historySchema);
       return found[promptId];
     },
-    async recentHistory(maxItems, options = {}) {
-      const found = await http.json(get('/history', options, { query: { max_items: maxItems } }), historySchema);
-      return new Map(Object.entries(found));
-    },
+    recentHistory: (maxItems, options = {}) =>
+      http.json(get('/history', options, { query: { max_items: maxItems } }), historyIdsSchema),
 
     async job(promptId, options = {}) {
       if (!hasJobs) return 'unsupported';
@@ -209,7 +208,7 @@ export function createComfyuiClient({ baseUrl, log, timeouts }: ComfyuiClientOpt
     async objectInfo(classType, options = {}) {
       const request = get(`/object_info/${encodeURIComponent(classType)}`, options);
       const found = await http.json(request, z.record(z.string(), nodeDeclarationSchema));
-      return found[classType];
+      return Object.hasOwn(found, classType) ? found[classType] : undefined;
     },
     models: (folder, options = {}) =>
       http.json(get(`/models/${encodeURIComponent(folder)}`, options), z.array(z.string())),

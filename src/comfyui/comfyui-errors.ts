@@ -18,10 +18,12 @@ export class ComfyuiUnreachableError extends TowerError {
   }
 }
 
-/** Nothing moved for the time limit: ComfyUI is wedged or very busy. Retryable. */
+/** Nothing moved for the time limit, or the whole took far too long: ComfyUI is wedged or very busy. Retryable. */
 export class ComfyuiTimeoutError extends TowerError {
-  constructor(request: string, timeoutMs: number) {
-    super('COMFYUI_TIMEOUT', `${request}: no answer and no byte for ${timeoutMs / 1000} s`, {
+  constructor(request: string, timeoutMs: number, what: 'silence' | 'whole answer' = 'silence') {
+    const seconds = timeoutMs / 1000;
+    const sign = what === 'silence' ? `no answer and no byte for ${seconds} s` : 'the answer trickles and does not end';
+    super('COMFYUI_TIMEOUT', `${request}: ${sign}`, {
       retryable: true,
       retryAfterMs: 15_000,
       next: 'Look at ComfyUI; if it answers nobody, restart it. The work goes on by itself.',
@@ -38,10 +40,21 @@ export class ComfyuiAnswerError extends TowerError {
   }
 }
 
+/** What a proxy answers while the server behind it is away; ComfyUI itself says none of them. */
+const gatewayStatuses = new Set([502, 503, 504]);
+
 /** An answer with an error status. 5xx is retryable. */
 export function errorOfStatus(request: string, status: number, body: string): TowerError {
   const said = body.trim() === '' ? '' : `: ${body.trim().slice(0, 300)}`;
   const details = { status };
+  if (gatewayStatuses.has(status)) {
+    return new TowerError('COMFYUI_UNREACHABLE', `${request}: a proxy reaches no ComfyUI (status ${status})${said}`, {
+      retryable: true,
+      retryAfterMs: 15_000,
+      details,
+      next: reachNext,
+    });
+  }
   if (status >= 500) {
     return new TowerError('COMFYUI_FAILED', `${request}: ComfyUI failed with status ${status}${said}`, {
       retryable: true,
@@ -51,7 +64,10 @@ export function errorOfStatus(request: string, status: number, body: string): To
     });
   }
   if (status === 404) return new TowerError('COMFYUI_NOT_FOUND', `${request}: no such thing (404)${said}`, { details });
-  return new TowerError('COMFYUI_REFUSED', `${request}: ComfyUI refused with status ${status}${said}`, { details });
+  return new TowerError('COMFYUI_REFUSED', `${request}: ComfyUI refused with status ${status}${said}`, {
+    details,
+    ...(status < 400 && { next: 'It points elsewhere: check the address, and whether a proxy asks for a login.' }),
+  });
 }
 
 /** What ComfyUI found wrong with a graph; `error` is absent when it took the rest of the graph (section 2.2). */

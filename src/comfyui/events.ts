@@ -1,6 +1,7 @@
 import { z } from 'zod';
 
 import { nodeOutputSchema } from './answers.js';
+import { parsePythonJson } from './python-json.js';
 
 const promptId = z.string();
 
@@ -44,7 +45,7 @@ export type ComfyuiEvent = z.output<typeof eventSchema>;
 /** A text message as an event; `undefined` for one of another kind, or that is damaged. */
 export function parseEvent(text: string): ComfyuiEvent | undefined {
   try {
-    return eventSchema.safeParse(JSON.parse(text)).data;
+    return eventSchema.safeParse(parsePythonJson(text)).data;
   } catch {
     return undefined;
   }

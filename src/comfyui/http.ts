@@ -1,13 +1,13 @@
 import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
 import type { Readable } from 'node:stream';
-import { text } from 'node:stream/consumers';
 
 import axios, { isAxiosError, type AxiosInstance, type AxiosResponse } from 'axios';
 import { z } from 'zod';
 
 import { TowerError } from '../errors.js';
 import { ComfyuiAnswerError, ComfyuiTimeoutError, ComfyuiUnreachableError, errorOfStatus } from './comfyui-errors.js';
+import { parsePythonJson } from './python-json.js';
 
 export interface HttpRequest {
   readonly method: 'GET' | 'POST';
@@ -28,7 +28,12 @@ export interface HttpText {
   readonly text: string;
 }
 
+/** Of an answer that is held in memory. A queue shows the graph of every prompt in it. */
 const answerLimitBytes = 64 * 1024 ** 2;
+/** Of what an error says; the rest is not read. */
+const reasonLimitBytes = 4 * 1024;
+/** An answer that trickles, byte by byte, is given up after so many times the limit for silence. */
+export const wholeAnswerFactor = 10;
 
 /** Requests to one ComfyUI over connections that are kept open. Every failure is a {@link TowerError}. */
 export class ComfyuiHttp {
@@ -51,7 +56,7 @@ export class ComfyuiHttp {
 
   /** @throws TowerError `COMFYUI_UNREACHABLE`, `COMFYUI_TIMEOUT`, `COMFYUI_FAILED`, `COMFYUI_NOT_FOUND`, `COMFYUI_REFUSED` */
   async text(request: HttpRequest): Promise<HttpText> {
-    const response = await this.#send<string>(request, 'text');
+    const response = await withinLimit(request, (limited) => this.#send<string>(limited, 'text'));
     if (!isAccepted(response, request)) throw errorOfStatus(nameOf(request), response.status, response.data);
     return { status: response.status, text: response.data };
   }
@@ -66,7 +71,7 @@ export class ComfyuiHttp {
   async stream(request: HttpRequest): Promise<{ readonly length: number | undefined; readonly body: Readable }> {
     const response = await this.#send<Readable>(request, 'stream');
     if (!isAccepted(response, request)) {
-      throw errorOfStatus(nameOf(request), response.status, await text(response.data).catch(() => ''));
+      throw errorOfStatus(nameOf(request), response.status, await beginOf(response.data, request.timeoutMs));
     }
     const length = Number(response.headers['content-length'] ?? Number.NaN);
     return { length: Number.isNaN(length) ? undefined : length, body: response.data };
@@ -99,7 +104,7 @@ export class ComfyuiHttp {
 export function parseJson<Schema extends z.ZodType>(name: string, body: string, schema: Schema): z.output<Schema> {
   let value: unknown;
   try {
-    value = JSON.parse(body);
+    value = parsePythonJson(body);
   } catch {
     throw new ComfyuiAnswerError(
       name,
@@ -116,12 +121,58 @@ export function nameOf({ method, path }: Pick<HttpRequest, 'method' | 'path'>): 
   return `ComfyUI ${method} ${path}`;
 }
 
+/** @throws ComfyuiTimeoutError when the whole answer takes too long; what `send` throws */
+async function withinLimit<Result>(
+  request: HttpRequest,
+  send: (limited: HttpRequest) => Promise<Result>,
+): Promise<Result> {
+  const limit = new AbortController();
+  const end = () => limit.abort();
+  const timer = setTimeout(end, request.timeoutMs * wholeAnswerFactor);
+  request.signal?.addEventListener('abort', end);
+  try {
+    request.signal?.throwIfAborted();
+    return await send({ ...request, signal: limit.signal });
+  } catch (error) {
+    request.signal?.throwIfAborted();
+    if (limit.signal.aborted) throw new ComfyuiTimeoutError(nameOf(request), request.timeoutMs, 'whole answer');
+    throw error;
+  } finally {
+    clearTimeout(timer);
+    request.signal?.removeEventListener('abort', end);
+  }
+}
+
+/** What a body begins with; no error is worth a wait for its rest. */
+async function beginOf(body: Readable, limitMs: number): Promise<string> {
+  const parts: Buffer[] = [];
+  const timer = setTimeout(() => body.destroy(), limitMs);
+  try {
+    let bytes = 0;
+    for await (const part of body as AsyncIterable<Buffer>) {
+      parts.push(part);
+      bytes += part.length;
+      if (bytes >= reasonLimitBytes) break;
+    }
+  } catch {
+    // The status is known; what came of the reason is shown.
+  } finally {
+    clearTimeout(timer);
+    body.destroy();
+  }
+  return Buffer.concat(parts).toString('utf8', 0, reasonLimitBytes);
+}
+
 function isAccepted({ status }: AxiosResponse<unknown>, { accept = [] }: HttpRequest): boolean {
   return (status >= 200 && status < 300) || accept.includes(status);
 }
 
 function connectionError(request: HttpRequest, error: unknown): unknown {
   if (!isAxiosError(error)) return error;
+  if (error.message.startsWith('maxContentLength')) {
+    const limit = `an answer of at most ${answerLimitBytes / 1024 ** 2} MiB`;
+    return new ComfyuiAnswerError(nameOf(request), limit, 'a larger one');
+  }
   if (error.code === 'ECONNABORTED' || error.code === 'ETIMEDOUT') {
     return new ComfyuiTimeoutError(nameOf(request), request.timeoutMs);
   }
@@ -130,6 +181,16 @@ function connectionError(request: HttpRequest, error: unknown): unknown {
 
 function parseBase(address: string): string {
   const url = URL.canParse(address) ? new URL(address) : undefined;
+  if (url !== undefined && (url.username !== '' || url.password !== '')) {
+    // The address stands in logs, errors and histories; ComfyUI itself knows no login.
+    throw new TowerError(
+      'COMFYUI_URL_INVALID',
+      `The address of the ComfyUI at ${url.host} has a name or password in it`,
+      {
+        next: 'Give it as http://host:port; a proxy on this machine can add a login.',
+      },
+    );
+  }
   if (url !== undefined && /^https?:$/.test(url.protocol) && url.search === '' && url.hash === '') return url.href;
   throw new TowerError('COMFYUI_URL_INVALID', `${JSON.stringify(address)} is no address of a ComfyUI`, {
     next: 'Give it as http://host:port.',

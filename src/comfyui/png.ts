@@ -10,6 +10,7 @@ export interface PngFacts {
 }
 
 const signature = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]);
+/** Of all texts together, unpacked: a few kilobytes of PNG could hold gigabytes. */
 const textLimitBytes = 16 * 1024 ** 2;
 
 /**
@@ -23,6 +24,7 @@ export async function readPng(path: string): Promise<PngFacts | string> {
   const text = new Map<string, string>();
   let size: Pick<PngFacts, 'width' | 'height'> | undefined;
   let hasPixels = false;
+  let textRoom = textLimitBytes;
   for (let offset = 8; offset + 12 <= file.length;) {
     const length = file.readUInt32BE(offset);
     const end = offset + 12 + length;
@@ -32,32 +34,35 @@ export async function readPng(path: string): Promise<PngFacts | string> {
     const data = file.subarray(offset + 8, end - 4);
     if (type === 'IHDR' && length === 13) size = { width: data.readUInt32BE(0), height: data.readUInt32BE(4) };
     if (type === 'IDAT') hasPixels = true;
-    const entry = textEntry(type, data);
-    if (entry !== undefined) text.set(...entry);
+    const entry = textEntry(type, data, textRoom);
+    if (entry !== undefined) {
+      text.set(...entry);
+      textRoom -= entry[1].length;
+    }
     if (type === 'IEND') return size === undefined || !hasPixels ? 'it has no pixels' : { ...size, text };
     offset = end;
   }
   return `it ends early, after ${file.length} bytes`;
 }
 
-/** Keyword and text of a text chunk (PNG specification, 11.3.4). */
-function textEntry(type: string, data: Buffer): [string, string] | undefined {
+/** Keyword and text of a text chunk (PNG specification, 11.3.4), unless it has more bytes than there is room for. */
+function textEntry(type: string, data: Buffer, room: number): [string, string] | undefined {
   const split = data.indexOf(0);
-  if (split < 1 || !['tEXt', 'zTXt', 'iTXt'].includes(type)) return undefined;
+  if (split < 1 || !['tEXt', 'zTXt', 'iTXt'].includes(type) || data.length > room) return undefined;
   const keyword = data.toString('latin1', 0, split);
   const rest = data.subarray(split + 1);
   try {
     if (type === 'tEXt') return [keyword, rest.toString('latin1')];
-    if (type === 'zTXt') return [keyword, inflate(rest.subarray(1)).toString('latin1')];
+    if (type === 'zTXt') return [keyword, inflate(rest.subarray(1), room).toString('latin1')];
     const languageEnd = rest.indexOf(0, 2);
     const body = rest.subarray(rest.indexOf(0, languageEnd + 1) + 1);
-    return [keyword, (rest[0] === 1 ? inflate(body) : body).toString('utf8')];
+    return [keyword, (rest[0] === 1 ? inflate(body, room) : body).toString('utf8')];
   } catch {
     // A text that cannot be unpacked proves nothing, and does not harm the picture.
     return undefined;
   }
 }
 
-function inflate(data: Buffer): Buffer {
-  return inflateSync(data, { maxOutputLength: textLimitBytes });
+function inflate(data: Buffer, room: number): Buffer {
+  return inflateSync(data, { maxOutputLength: room });
 }

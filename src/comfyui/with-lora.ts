@@ -29,7 +29,7 @@ const loaders: Readonly<Record<string, Loader | undefined>> = {
  */
 export function withLora(graph: Graph, { loraName, strength }: LoraChoice): Graph {
   const found = Object.entries(graph).flatMap(([id, { class_type: type }]) => {
-    const loader = loaders[type];
+    const loader = Object.hasOwn(loaders, type) ? loaders[type] : undefined;
     return loader === undefined ? [] : [{ id, loader }];
   });
   const [only, ...others] = found;

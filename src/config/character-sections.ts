@@ -17,7 +17,16 @@ export const comfyuiSchema = z.strictObject({
     .string()
     .optional()
     .describe('where the trainer finds checkpoints; default: models/checkpoints of comfyui.directory'),
-  awayMinutes: z.number().positive().default(10).describe('how long a rendering waits for a ComfyUI that is away'),
+  gpu: z
+    .int()
+    .nonnegative()
+    .optional()
+    .describe('GPU on which ComfyUI renders; images and proofs wait for it alone. Default: the first of gpu.devices'),
+  awayMinutes: z
+    .number()
+    .positive()
+    .default(10)
+    .describe('how long a rendering waits for a ComfyUI that is away, over all its turns on the GPU'),
 });
 
 /** The Character LoRA, as far as a machine decides it; everything else stands in the job. */

@@ -5,6 +5,7 @@ import { trainingSetFormats } from '../signz-mind/training-set/options.js';
 import { characterSchema, comfyuiSchema } from './character-sections.js';
 import { sharedQueues } from './shared-queues.js';
 import { syntxSchema } from './syntx-section.js';
+import { timeZoneSchema } from './time-zone.js';
 
 const seconds = (fallback: number, minimum = 1) => z.number().min(minimum).default(fallback);
 const httpUrl = z.url({ protocol: /^https?$/ });
@@ -62,6 +63,11 @@ const gpuSchema = z.strictObject({
   python: z.string().default('python3').describe('Python ≥ 3.11 that runs the launcher'),
   stopGraceSeconds: seconds(20, 0).describe('between SIGTERM and SIGKILL of a trainer'),
   makeRoomMinutes: z.number().positive().default(10).describe('how long to wait until tenants have freed the VRAM'),
+  turnMinutes: z
+    .number()
+    .positive()
+    .default(30)
+    .describe('renderings of equal priority take turns after so long; more urgent work goes first at once'),
   trainVramGigabytes: z.number().positive().optional().describe('VRAM a QLoRA training needs; default: no demand'),
   tenants: z
     .strictObject({
@@ -87,6 +93,14 @@ const temporalSchema = z.strictObject({
 const workerSchema = z.strictObject({
   heartbeatSeconds: z.number().min(0.2).max(60).default(5).describe('activities report at this period'),
   shutdownGraceSeconds: seconds(0, 0).describe('activities go on for so long after SIGTERM'),
+  metricsAddress: z
+    .string()
+    .regex(
+      /^(?:\[[\da-fA-F:]+\]|\d{1,3}(?:\.\d{1,3}){3}):\d{1,5}$/,
+      'expected an IP address and a port, such as 127.0.0.1:9464',
+    )
+    .optional()
+    .describe('the control worker serves metrics for Prometheus here, under /metrics; default: nowhere'),
 });
 
 const scheduleSchema = z.strictObject({
@@ -137,7 +151,7 @@ export const configSchema = z.strictObject({
   worker: workerSchema.prefault({}),
   schedules: z
     .strictObject({
-      timezone: z.string().default('UTC').refine(isTimeZone, 'expected an IANA time zone such as Europe/Berlin'),
+      timezone: timeZoneSchema.default('UTC'),
       daily: scheduleSchema.prefault({}),
       housekeeping: scheduleSchema.prefault({}),
       produce: batchScheduleSchema.prefault({}),
@@ -151,12 +165,3 @@ export const configSchema = z.strictObject({
 });
 
 export type Config = z.output<typeof configSchema>;
-
-function isTimeZone(zone: string): boolean {
-  try {
-    new Intl.DateTimeFormat('en', { timeZone: zone });
-    return true;
-  } catch {
-    return false;
-  }
-}

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 
-/** What lies where in the state directory (design section 9). */
+/** What lies where in the state directory: everything that has to outlive the Temporal database, which is disposable. */
 export interface StatePaths {
   readonly home: string;
   readonly ledger: string;

@@ -2,6 +2,7 @@ import { z } from 'zod';
 
 import { generationOptionsSchema } from '../syntx/generation/options.js';
 import { learningOptionsSchema } from '../syntx/learning/policy.js';
+import { timeZoneSchema } from './time-zone.js';
 
 const score = z.number().min(0).max(100);
 const hours = (fallback: number) => z.number().positive().default(fallback);
@@ -25,7 +26,12 @@ const wrapperSchema = z.strictObject({
 
 const consumeSchema = z.strictObject({
   batch: z.int().min(1).max(500).default(20).describe('prompts of one run'),
-  parallel: z.int().min(1).max(32).default(1).describe('calls of the wrapper service at the same time'),
+  parallel: z
+    .int()
+    .min(1)
+    .max(32)
+    .default(1)
+    .describe('calls of the wrapper service at the same time, of all runs together; the others wait for their turn'),
   threshold: score.default(90).describe('from this score on a job goes to processed, below it to error'),
   gpu: z
     .int()
@@ -48,17 +54,23 @@ const consumeSchema = z.strictObject({
     .prefault({}),
 });
 
-const monitorSchema = z.strictObject({
-  incomingLow: z.int().nonnegative().default(10).describe('fewer waiting prompts are flagged'),
-  incomingHigh: z.int().nonnegative().default(30).describe('more waiting prompts are flagged'),
-  processedWithinHours: hours(24).describe('flagged when no job has come into processed for so long'),
-  errorShare: z.number().min(0).max(1).default(0.1).describe('flagged from this share of failed jobs on'),
-});
+const monitorSchema = z
+  .strictObject({
+    incomingLow: z.int().nonnegative().default(10).describe('fewer waiting prompts are flagged'),
+    incomingHigh: z.int().nonnegative().default(30).describe('more waiting prompts are flagged'),
+    processedWithinHours: hours(24).describe('flagged when no job has come into processed for so long'),
+    errorShare: z.number().min(0).max(1).default(0.1).describe('flagged from this share of failed jobs on'),
+  })
+  .refine(({ incomingLow, incomingHigh }) => incomingLow <= incomingHigh, {
+    path: ['incomingLow'],
+    error: 'expected at most incomingHigh: otherwise every queue is flagged',
+  });
 
 const cleanSchema = z.strictObject({
   temporaryHours: hours(24).describe('files in .tmp older than this are deleted'),
   brokenHours: hours(24).describe('prompts without metadata older than this are set aside in .broken'),
   logDays: z.number().positive().default(90).describe('*.log files older than this are deleted'),
+  runDays: z.number().positive().default(30).describe('folders of producer runs older than this are deleted'),
 });
 
 /** The prompt evolution: SYNTX's queue directory, and what works on it. */
@@ -73,12 +85,18 @@ export const syntxSchema = z.strictObject({
     .string()
     .optional()
     .describe('JSON lines of producer and consumers; default: logs beside the queue'),
-  timezone: z.string().optional().describe('zone of the local times in queue and logs; default: that of this machine'),
+  timezone: timeZoneSchema
+    .optional()
+    .describe('zone of the local times in queue and logs; default: that of this machine'),
   foreignHours: hours(6).describe('jobs in processing that others hold go back to incoming after so long'),
   apiKeyFile: z
     .string()
     .optional()
     .describe('file (mode 0600) with the key of the endpoint that writes prompts; OPENAI_API_KEY comes first'),
+  dailyReport: z
+    .boolean()
+    .default(true)
+    .describe('the first monitor or clean-up of a day writes the report of the day before'),
   generation: generationOptionsSchema.prefault({}),
   learning: learningOptionsSchema.prefault({}),
   wrapper: wrapperSchema.prefault({}),

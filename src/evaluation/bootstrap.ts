@@ -1,11 +1,6 @@
 import { SeededRandom } from '../seeded-random.js';
-
-/** A quantity with its 95 % confidence interval. */
-export interface Estimate {
-  readonly value: number;
-  readonly low: number;
-  readonly high: number;
-}
+import { WorkSlices } from '../work-slices.js';
+import type { Estimate } from './loss-comparison.js';
 
 /** What several models lost on the same samples, in the same order. */
 export interface PairedLosses {
@@ -22,6 +17,13 @@ export interface ResampledMeans {
   readonly resampled: readonly Float64Array[];
 }
 
+export interface ResampleOptions {
+  /** Any text. */
+  readonly seed: string;
+  /** How many. Default 2000. */
+  readonly resamples?: number;
+}
+
 const defaultResamples = 2_000;
 
 /**
@@ -29,10 +31,30 @@ const defaultResamples = 2_000;
  * per token over the same draw. So what makes a sample hard for every model cancels out in differences. Deterministic for
  * a seed.
  */
-export function resampleMeans(
+export function resampleMeans(losses: PairedLosses, options: ResampleOptions): ResampledMeans {
+  const steps = resampling(losses, options);
+  for (;;) {
+    const step = steps.next();
+    if (step.done) return step.value;
+  }
+}
+
+/** The same as {@link resampleMeans}, for samples by the thousand: seconds, in which heartbeats go on. */
+export async function resampleMeansInSlices(losses: PairedLosses, options: ResampleOptions): Promise<ResampledMeans> {
+  const slices = new WorkSlices();
+  const steps = resampling(losses, options);
+  for (;;) {
+    const step = steps.next();
+    if (step.done) return step.value;
+    if (slices.isOver) await slices.next();
+  }
+}
+
+/** One step is one resample. */
+function* resampling(
   { tokens, series }: PairedLosses,
-  { seed, resamples = defaultResamples }: { readonly seed: string; readonly resamples?: number },
-): ResampledMeans {
+  { seed, resamples = defaultResamples }: ResampleOptions,
+): Generator<void, ResampledMeans> {
   const random = new SeededRandom(seed);
   const [tokenCounts, ...losses] = [tokens, ...series].map((values) => Float64Array.from(values));
   const draws = new Uint32Array(tokens.length);
@@ -41,6 +63,7 @@ export function resampleMeans(
     for (let draw = 0; draw < draws.length; draw++) draws[draw] = random.next() * draws.length;
     const drawnTokens = sumOfDraws(tokenCounts, draws);
     resampled.forEach((means, model) => (means[resample] = sumOfDraws(losses[model], draws) / drawnTokens));
+    yield;
   }
   const total = sumOf(tokens);
   return { observed: series.map((values) => sumOf(values) / total), resampled };

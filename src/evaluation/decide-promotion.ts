@@ -1,7 +1,7 @@
-import { compareLosses, modelsWithoutLoss, type LossComparison } from './compare-losses.js';
-import type { Estimate } from './bootstrap.js';
+import { compareLosses, modelsWithoutLoss } from './compare-losses.js';
 import type { EvaluationPlan } from './evaluation-plan.js';
 import type { EvaluationResult } from './evaluation-result.js';
+import type { Estimate, LossComparison } from './loss-comparison.js';
 
 /** What is decided when losses cannot be compared (configuration `evaluate.whenUnmeasured`). */
 export type UnmeasuredPolicy = 'keep-champion' | 'promote' | 'reject';
@@ -39,9 +39,9 @@ interface Verdict {
  * noise, that is when the whole 95 % interval of the paired difference lies below 0, and not higher than the base model's
  * beyond noise. Without a champion it has to be better than the base model. Pure: the same input gives the same decision.
  */
-export function decidePromotion(input: PromotionInput): PromotionDecision {
+export async function decidePromotion(input: PromotionInput): Promise<PromotionDecision> {
   const { plan, result, force } = input;
-  const losses = result === undefined ? null : compareLosses(result);
+  const losses = result === undefined ? null : await compareLosses(result);
   const verdict = verdictOf(input, losses);
   return {
     promoted: force || verdict.promoted,

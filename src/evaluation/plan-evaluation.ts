@@ -3,7 +3,6 @@ import { join } from 'node:path';
 import { TowerError } from '../errors.js';
 import { writeFileDurable, writeJsonDurable } from '../files/durable-write.js';
 import { readJsonIfExists } from '../files/read-json.js';
-import { sha256Of } from '../files/sha256.js';
 import { adapterFolder, championComparison, type TrainedAdapter } from './champion-comparison.js';
 import { evaluationFiles, evaluationPlanSchema, modelSettingsSchema, type EvaluationPlan } from './evaluation-plan.js';
 import { unseenSamples } from './unseen-samples.js';
@@ -46,7 +45,7 @@ export async function planEvaluation(input: PlanEvaluationInput): Promise<Planne
     candidate: { version: candidate.version, adapter: adapterFolder(candidate) },
     champion: comparison,
     model: await modelSettingsOf(candidate),
-    heldOut: { samples: heldOut.samples, seenByChampion: heldOut.seen, sha256: sha256Of(heldOut.content) },
+    heldOut: { samples: heldOut.samples, seenByChampion: heldOut.seen, sha256: heldOut.sha256 },
   };
   await writeFileDurable(files.heldOut, heldOut.content);
   await writeJsonDurable(files.plan, plan);

@@ -1,5 +1,5 @@
-import type { Estimate } from './bootstrap.js';
 import type { PromotionDecision } from './decide-promotion.js';
+import type { Estimate } from './loss-comparison.js';
 
 /** A decision as flat facts, for the ledger, the package's manifest and tables. Losses are means per token in nats. */
 export function promotionMetrics({

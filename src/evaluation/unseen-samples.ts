@@ -1,11 +1,14 @@
+import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 
 import { sha256Of } from '../files/sha256.js';
-import { LineSplitter } from '../signz-mind/ingest/split-lines.js';
+import { LineSplitter } from '../files/split-lines.js';
 
 export interface UnseenSamples {
   /** JSON lines, each with its line end. */
   readonly content: Buffer;
+  /** Of the content, lower-case hex. */
+  readonly sha256: string;
   readonly samples: number;
   /** Samples left out because `seenPath` has them. */
   readonly seen: number;
@@ -22,6 +25,7 @@ export async function unseenSamples(heldOutPath: string, seenPath: string | unde
   const seenLines = new Set<string>();
   if (seenPath !== undefined) for await (const line of linesOf(seenPath)) seenLines.add(sha256Of(line));
   const kept: Buffer[] = [];
+  const hash = createHash('sha256');
   let samples = 0;
   let seen = 0;
   for await (const line of linesOf(heldOutPath)) {
@@ -31,8 +35,9 @@ export async function unseenSamples(heldOutPath: string, seenPath: string | unde
     }
     samples += 1;
     kept.push(line, lineEnd);
+    hash.update(line).update(lineEnd);
   }
-  return { content: Buffer.concat(kept), samples, seen };
+  return { content: Buffer.concat(kept), sha256: hash.digest('hex'), samples, seen };
 }
 
 /** None when there is no such file: old datasets may have been cleaned up. */

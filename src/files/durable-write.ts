@@ -12,24 +12,40 @@ import { namingFullDisk } from './disk-full.js';
  */
 export async function writeFileDurable(path: string, content: string | Uint8Array, mode = 0o644): Promise<void> {
   const directory = dirname(path);
-  await mkdir(directory, { recursive: true });
   const temporary = join(directory, `.${basename(path)}.${randomBytes(6).toString('hex')}.tmp`);
+  // The names of folder and file take space too.
+  await namingFullDisk(path, async () => {
+    await mkdir(directory, { recursive: true });
+    await writeThenRename(temporary, path, content, mode);
+  });
+  await syncDirectory(directory);
+}
+
+/**
+ * Writes under a temporary name, whole and on disk, before the name exists. To sync the directory is left to the caller; a
+ * failure leaves no temporary file.
+ *
+ * @throws the underlying `NodeJS.ErrnoException`
+ */
+export async function writeThenRename(
+  temporary: string,
+  path: string,
+  content: string | Uint8Array,
+  mode = 0o644,
+): Promise<void> {
   try {
-    await namingFullDisk(path, async () => {
-      const file = await open(temporary, 'wx', mode);
-      try {
-        await file.writeFile(content);
-        await file.sync();
-      } finally {
-        await file.close();
-      }
-    });
+    const file = await open(temporary, 'wx', mode);
+    try {
+      await file.writeFile(content);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
     await rename(temporary, path);
   } catch (error) {
     await rm(temporary, { force: true });
     throw error;
   }
-  await syncDirectory(directory);
 }
 
 /** {@link writeFileDurable} for one JSON document, indented, with a final newline. */

@@ -87,6 +87,26 @@ export async function gpuIndexes(options: {
 }
 
 /**
+ * The GPU on which the host's ComfyUI renders, whichever one else is free.
+ *
+ * @throws TowerError `UNKNOWN_GPU` when Tower does not use it, so that nobody would ever work there.
+ */
+export async function comfyuiGpu({
+  comfyui,
+  gpu,
+}: {
+  readonly comfyui: { readonly gpu?: number | undefined };
+  readonly gpu: Parameters<typeof gpuIndexes>[0];
+}): Promise<number> {
+  const indexes = await gpuIndexes(gpu);
+  const wanted = comfyui.gpu ?? indexes[0];
+  if (wanted !== undefined && indexes.includes(wanted)) return wanted;
+  throw new TowerError('UNKNOWN_GPU', `comfyui.gpu is ${wanted}; Tower uses ${indexes.join(', ')} here`, {
+    next: 'Correct `comfyui.gpu`, or add it to `gpu.devices`.',
+  });
+}
+
+/**
  * The kernel lock of a GPU: `gpu-<index>.lock` in the configured directory that all its users share, else in `fallback`.
  * The directory is made.
  */

@@ -10,6 +10,10 @@ export interface RoomRequest {
   readonly gpuIndex: number;
   /** VRAM that must be free; `undefined`: the tenants are asked, and what they free is enough. */
   readonly neededBytes: number | undefined;
+  /** What the work's own server holds already of what the work needs; default 0. */
+  readonly heldBytes?: number;
+  /** The setting that says how much is needed, for messages. */
+  readonly setting?: string | undefined;
   readonly tenants: readonly Tenant[];
   /** For asking and waiting together. */
   readonly limitMs: number;
@@ -17,10 +21,9 @@ export interface RoomRequest {
   readonly pollMs?: number;
 }
 
+/** What the work waits for; the error is the one that it would end with if time were over. */
 export interface RoomProgress {
-  readonly stage: 'asking' | 'waiting';
-  /** Who is asked, or who still holds VRAM. */
-  readonly detail: string;
+  readonly waitsFor: TowerError;
 }
 
 /** What was asked of whom, and what is free now (`undefined` where the driver reports no VRAM). */
@@ -52,9 +55,23 @@ class VramNotFreedError extends TowerError {
   }
 }
 
+/** Waiting would never end: all of the GPU's memory is less than the work needs. */
+function gpuTooSmall(device: GpuDevice, wholeBytes: number, needed: number, setting: string | undefined): TowerError {
+  const where = setting === undefined ? '' : ` (${setting})`;
+  return new TowerError(
+    'GPU_TOO_SMALL',
+    `GPU ${device.index} (${device.name}) has ${megabytes(wholeBytes)} in all, ${megabytes(needed)} are needed${where}`,
+    {
+      next: `Run on a larger GPU (--host, gpu.devices), or lower ${setting ?? 'the need'} if the work gets by with less.`,
+      details: { gpu: device.index, totalBytes: wholeBytes, neededBytes: needed },
+    },
+  );
+}
+
 /**
  * Asks the tenants of a GPU to give its memory back, then waits until the driver reports enough of it free.
  *
+ * @throws TowerError `GPU_TOO_SMALL` at once, before anybody is asked, when the GPU could not hold it even empty.
  * @throws TowerError `VRAM_NOT_FREED` (retryable) when the limit passes first, naming who holds it.
  * @throws TowerError `TENANT_FAILED`, `TENANT_BUSY` (both retryable), `UNKNOWN_GPU`.
  */
@@ -63,8 +80,15 @@ export async function makeRoom(request: RoomRequest, options: ServiceOptions<Roo
   const deadline = performance.now() + request.limitMs;
   const asked: string[] = [];
   const away: string[] = [];
+  if (request.neededBytes !== undefined) {
+    const device = await findDevice(request.gpuIndex, request.nvidiaSmi);
+    const whole = request.neededBytes + (request.heldBytes ?? 0);
+    if (device.totalBytes !== undefined && device.totalBytes < whole) {
+      throw gpuTooSmall(device, device.totalBytes, whole, request.setting);
+    }
+  }
   for (const tenant of request.tenants) {
-    onProgress?.({ stage: 'asking', detail: tenant.name });
+    onProgress?.({ waitsFor: tenantBusy(tenant, 'is asked for its GPU memory') });
     const answer = await askWithin(deadline - performance.now(), tenant, options);
     log.info({ tenant: tenant.name, answer }, answer === 'away' ? 'tenant is not running' : 'tenant made room');
     (answer === 'away' ? away : asked).push(tenant.name);
@@ -76,8 +100,9 @@ export async function makeRoom(request: RoomRequest, options: ServiceOptions<Roo
       return { asked, away, freeBytes: free };
     }
     const apps = (await listComputeApps(request.nvidiaSmi)).filter((app) => app.gpuUuid === device.uuid);
-    if (performance.now() > deadline) throw new VramNotFreedError(device, request.neededBytes, apps);
-    onProgress?.({ stage: 'waiting', detail: `${megabytes(free)} free; held by ${apps.map(describeApp).join(', ')}` });
+    const notFreed = new VramNotFreedError(device, request.neededBytes, apps);
+    if (performance.now() > deadline) throw notFreed;
+    onProgress?.({ waitsFor: notFreed });
     await delay(request.pollMs ?? 1_000, undefined, { signal });
   }
 }
@@ -89,14 +114,18 @@ async function askWithin(limitMs: number, tenant: Tenant, { signal, log }: Servi
   } catch (error) {
     signal.throwIfAborted();
     if (!limit.aborted) throw error;
-    throw new TowerError('TENANT_BUSY', `${tenant.name} was still busy after the time allowed for making room`, {
-      retryable: true,
-      retryAfterMs: 60_000,
-      next: `Wait for its work to end, or raise \`gpu.makeRoomMinutes\`.`,
-      details: { tenant: tenant.name },
-      cause: error,
-    });
+    throw tenantBusy(tenant, 'was still busy after the time allowed for making room', error);
   }
+}
+
+function tenantBusy({ name }: Tenant, state: string, cause?: unknown): TowerError {
+  return new TowerError('TENANT_BUSY', `${name} ${state}`, {
+    retryable: true,
+    retryAfterMs: 60_000,
+    next: `Wait for its work to end, or raise \`gpu.makeRoomMinutes\`.`,
+    details: { tenant: name },
+    ...(cause !== undefined && { cause }),
+  });
 }
 
 function freeBytes({ totalBytes, usedBytes }: GpuDevice): number | undefined {

@@ -6,6 +6,8 @@ import { decideYield } from './yield-rule.js';
 
 export interface YieldWatchOptions {
   readonly ownPriority: number;
+  /** How long work of equal priority waits before it gets a turn, in milliseconds. */
+  readonly turnMs: number;
   /** Waiting activities of the own GPU queue, by priority key. */
   readonly readBacklog: () => Promise<ReadonlyMap<number, number>>;
   readonly log: Log;
@@ -24,6 +26,7 @@ export class YieldWatch {
   readonly #now: () => number;
   readonly #startedAt: number;
   readonly #stop = new AbortController();
+  readonly #yielding = new AbortController();
   readonly #polling: Promise<void>;
   #equalSince: number | undefined;
   #readFails = false;
@@ -41,6 +44,11 @@ export class YieldWatch {
     return this.#requested;
   }
 
+  /** Aborts when {@link yieldRequested} is set: for waits before anything is begun. */
+  get yieldSignal(): AbortSignal {
+    return this.#yielding.signal;
+  }
+
   /** Ends the polling; returns when no read is under way any more. */
   async stop(): Promise<void> {
     this.#stop.abort();
@@ -56,7 +64,7 @@ export class YieldWatch {
   }
 
   async #look(): Promise<void> {
-    const { ownPriority, readBacklog, log } = this.#options;
+    const { ownPriority, turnMs, readBacklog, log } = this.#options;
     let backlog: ReadonlyMap<number, number>;
     try {
       backlog = await readBacklog();
@@ -73,7 +81,10 @@ export class YieldWatch {
       sinceStartMs: now - this.#startedAt,
       backlog,
       equalWaitingMs: this.#equalSince === undefined ? undefined : now - this.#equalSince,
+      turnMs,
     });
-    if (decision !== 'continue') this.#requested = { reason: decision.yield };
+    if (decision === 'continue') return;
+    this.#requested = { reason: decision.yield };
+    this.#yielding.abort(new Error(`making way: ${decision.yield}`));
   }
 }

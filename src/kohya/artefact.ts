@@ -28,7 +28,7 @@ export async function checkOutput(
   }
   const { output, options } = rungOf(order, spec.memoryRung);
   return await checkLora(join(output, outputFiles.lora(order.run.outputName)), {
-    baseModel: order.run.baseModel,
+    baseModelKind: order.run.baseModelKind,
     options,
     simulated: order.trainer.simulated,
     comment: order.comment,

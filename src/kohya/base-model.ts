@@ -1,3 +1,5 @@
+import { z } from 'zod';
+
 import { invalidOptions, cachesTextEncoder, type KohyaOptions } from './options.js';
 import { nearest } from './option-names.js';
 import { unknownNetworkArguments } from './network-args.js';
@@ -7,7 +9,19 @@ import { fluxOptions } from './options-model.js';
 export const baseModelKinds = ['sd', 'sdxl', 'flux'] as const;
 export type BaseModelKind = (typeof baseModelKinds)[number];
 
+const olderRecordSchema = z.looseObject({ baseModel: z.unknown(), baseModelKind: z.undefined().optional() });
+
+/** A record of an older Tower, which called the kind `baseModel`, with the present name of it; every other content as it is. */
+export function withBaseModelKind(content: unknown): unknown {
+  const older = olderRecordSchema.safeParse(content);
+  if (!older.success || older.data.baseModel === undefined) return content;
+  const { baseModel: baseModelKind, ...others } = older.data;
+  return { ...others, baseModelKind };
+}
+
 interface BaseModel {
+  /** For people. */
+  readonly name: string;
   readonly script: string;
   readonly networkModule: NonNullable<KohyaOptions['network_module']>;
   /** Bucket sizes are multiples of it. */
@@ -20,6 +34,7 @@ interface BaseModel {
 /** By base model (contract kohya.md, sections 1 and 7). */
 export const baseModels: Readonly<Record<BaseModelKind, BaseModel>> = {
   sd: {
+    name: 'Stable Diffusion 1.x or 2.x',
     script: 'train_network.py',
     networkModule: 'networks.lora',
     bucketStep: 64,
@@ -27,6 +42,7 @@ export const baseModels: Readonly<Record<BaseModelKind, BaseModel>> = {
     textEncoderPrefix: 'lora_te',
   },
   sdxl: {
+    name: 'SDXL',
     script: 'sdxl_train_network.py',
     networkModule: 'networks.lora',
     bucketStep: 32,
@@ -34,6 +50,7 @@ export const baseModels: Readonly<Record<BaseModelKind, BaseModel>> = {
     textEncoderPrefix: 'lora_te',
   },
   flux: {
+    name: 'FLUX.1',
     script: 'flux_train_network.py',
     networkModule: 'networks.lora_flux',
     bucketStep: 64,

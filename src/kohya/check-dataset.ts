@@ -13,6 +13,8 @@ import type { KohyaOptions } from './options.js';
 
 /** sd-scripts finds these, all in lower or all in upper case (contract kohya.md, section 3.1). */
 const imageExtension = /^\.(png|jpe?g|webp|bmp|PNG|JPE?G|WEBP|BMP)$/;
+/** A picture is held in memory while it is decoded: this many take 400 MB. */
+const largestPixels = 2 ** 27;
 /** How many faults a message names. */
 const namedFaults = 5;
 
@@ -96,7 +98,9 @@ async function faultOfCaption(path: string, wholeFile: boolean): Promise<string 
 async function sizeOfImage(path: string): Promise<{ width: number; height: number } | string> {
   if (/\.bmp$/i.test(path)) return await sizeOfBitmap(path);
   try {
-    const { info } = await sharp(path, { failOn: 'warning' }).raw().toBuffer({ resolveWithObject: true });
+    const { info } = await sharp(path, { failOn: 'warning', limitInputPixels: largestPixels })
+      .raw()
+      .toBuffer({ resolveWithObject: true });
     return { width: info.width, height: info.height };
   } catch (error) {
     return `the image does not decode (${(error as Error).message.split('\n')[0] ?? ''})`;

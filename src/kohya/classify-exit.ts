@@ -14,7 +14,7 @@ const usageCode = 2;
  */
 const patterns: readonly (readonly [RegExp, FaultClass])[] = [
   [
-    /OutOfMemoryError|CUDA out of memory|CUBLAS_STATUS_ALLOC_FAILED|can't allocate memory|^MemoryError/im,
+    /OutOfMemoryError|(?:CUDA|HIP)(?: driver)?(?: error:)? out of memory|\bCU\w+_STATUS_ALLOC_FAILED|^Error out of memory|can't allocate memory|^MemoryError/im,
     'out-of-memory',
   ],
   [/no space left on device|disk quota exceeded|enforce fail at inline_container/i, 'disk-full'],
@@ -31,10 +31,15 @@ const patterns: readonly (readonly [RegExp, FaultClass])[] = [
     /LocalEntryNotFoundError|RepositoryNotFoundError|OfflineModeIsEnabled|couldn't connect to .*huggingface/i,
     'missing-model',
   ],
+  // A tokenizer whose files are not in the cache and cannot be fetched.
+  [/vocab_file[^]*TypeError: expected str, bytes or os\.PathLike object, not NoneType/, 'missing-model'],
   [/FileNotFoundError: .*\.(safetensors|ckpt|pt|bin|json)\b/, 'missing-model'],
   [/SafetensorError|HeaderTooLarge|Error\(s\) in loading state_dict/, 'missing-model'],
   [/ModuleNotFoundError|ImportError|AttributeError: module '[\w.]+' has no attribute/, 'bad-config'],
   [/\.toml not found\./, 'bad-config'],
+  // Half precision on a CPU, and a tokenizer file of another length.
+  [/RuntimeError: .*(to have the same dtype|should be the same|expected scalar type \w+ but found)/, 'bad-config'],
+  [/RuntimeError: shape '\[-1, \d+\]' is invalid/, 'bad-config'],
   [
     /^(AssertionError|ValueError|argparse\.ArgumentTypeError|voluptuous\.\S*Invalid\S*|toml\.decoder\.\S+)\b/m,
     'bad-config',

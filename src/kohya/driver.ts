@@ -31,7 +31,7 @@ export interface RealKohyaRun extends KohyaRun {
 export async function createKohyaDriver(run: RealKohyaRun): Promise<TrainerDriver> {
   const { installation, python, precision, environment } = run;
   const { root, capabilities } = installation;
-  const script = await scriptFor(installation, run.baseModel);
+  const script = await scriptFor(installation, run.baseModelKind);
   const order = createOrder(run, { name: 'kohya', simulated: false, precision, capabilities });
   return createDriver(order, { argv: [python, script], workingDirectory: root, environment });
 }
@@ -49,6 +49,8 @@ export function createSimulatedKohyaDriver(
     capabilities: {
       version: null,
       commit: null,
+      python: null,
+      torch: null,
       validation: simulation.validation ?? true,
       tensorboard: false,
       bitsandbytes: true,
@@ -57,7 +59,7 @@ export function createSimulatedKohyaDriver(
   });
   return createDriver(order, {
     ...program,
-    argv: [...program.argv, baseModels[run.baseModel].script],
+    argv: [...program.argv, baseModels[run.baseModelKind].script],
     environment: { ...program.environment, TOWER_SIMULATED_SD_SCRIPTS: JSON.stringify(simulation) },
   });
 }

@@ -89,7 +89,7 @@ const orderedSchema = z.object({
 async function readExpectation(directory: string, rung: number, plan: KohyaPlan): Promise<LoraExpectation> {
   const text = await readFile(kohyaRunFiles(directory).config(rung), 'utf8');
   const { training_comment: comment, ...options } = orderedSchema.parse(parse(text));
-  return { baseModel: plan.baseModel, options, simulated: plan.simulated, comment };
+  return { baseModelKind: plan.baseModelKind, options, simulated: plan.simulated, comment };
 }
 
 /** An epoch that was done again has samples of both times: the newer ones count. */

@@ -34,7 +34,8 @@ export async function readEventFile(path: string): Promise<LoggedScalar[]> {
 /** Event: 1 wall time (double), 2 step (int64), 5 summary; Summary: 1 value; Value: 1 tag, 2 simple value (float). */
 function scalarsOf(event: Buffer): LoggedScalar[] {
   const fields = [...fieldsOf(event)];
-  const wallTime = fields.find(({ number }) => number === 1)?.bytes?.readDoubleLE() ?? 0;
+  const time = fields.find(({ number }) => number === 1)?.bytes;
+  const wallTime = time?.length === 8 ? time.readDoubleLE() : 0;
   const step = fields.find(({ number }) => number === 2)?.varint ?? 0;
   const scalars: LoggedScalar[] = [];
   for (const summary of fields) {

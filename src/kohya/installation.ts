@@ -12,6 +12,9 @@ export interface KohyaCapabilities {
   readonly version: string | null;
   /** The commit of its checkout; `null` where it is none. */
   readonly commit: string | null;
+  /** Versions of Python and torch in its environment; `null` where its files do not tell. */
+  readonly python: string | null;
+  readonly torch: string | null;
   /** It can hold images out and tell their loss after each epoch. */
   readonly validation: boolean;
   /** The Python environment has these packages: losses with all their digits, and 8-bit optimisers. */
@@ -63,6 +66,8 @@ export async function probeInstallation({ folder, python, environment }: ProbeOp
     capabilities: {
       version: await readVersion(root),
       commit: await readCommit(root),
+      python: await pythonVersion(python),
+      torch: versionOf('torch', packages),
       validation: options.has('validation_split'),
       tensorboard: packages.has('tensorboard'),
       bitsandbytes: packages.has('bitsandbytes'),
@@ -138,6 +143,23 @@ async function readCommit(root: string): Promise<string | null> {
 
 async function readText(path: string): Promise<string | undefined> {
   return await readFile(path, 'utf8').catch(undefinedIfAbsent);
+}
+
+/** Of the virtual environment; `3.12` where only its folder of packages tells. */
+async function pythonVersion(python: string): Promise<string | null> {
+  const prefix = dirname(dirname(await findInterpreter(python)));
+  const settings = await readText(join(prefix, 'pyvenv.cfg'));
+  const told = settings === undefined ? undefined : /^version(?:_info)? = (\d+\.\d+(?:\.\d+)?)/m.exec(settings)?.[1];
+  if (told !== undefined) return told;
+  const folders = (await namesIn(join(prefix, 'lib'))).flatMap((name) => /^python(3\.\d+)$/.exec(name)?.[1] ?? []);
+  return folders.length === 1 ? (folders[0] ?? null) : null;
+}
+
+/** As its metadata folder says: `torch-2.9.0+cu128.dist-info`. */
+function versionOf(name: string, packages: ReadonlySet<string>): string | null {
+  const [begin, end] = [`${name}-`, '.dist-info'];
+  const folder = [...packages].find((entry) => entry.startsWith(begin) && entry.endsWith(end));
+  return folder === undefined ? null : folder.slice(begin.length, -end.length);
 }
 
 /** Names of the packages beside an interpreter, in its virtual environment's folders, and on `PYTHONPATH`. */

@@ -6,10 +6,11 @@ import { sha256OfFile } from '../files/sha256.js';
 import { readSafetensorsHeader, readTensorContents, type SafetensorsTensor } from '../training/safetensors.js';
 import type { ArtefactCheck } from '../training/trainer-driver.js';
 import { baseModels, type BaseModelKind, type ResolvedOptions } from './base-model.js';
+import { kindOfHeader } from './model-kind.js';
 
 /** What a LoRA must be like to be the one that was ordered. */
 export interface LoraExpectation {
-  readonly baseModel: BaseModelKind;
+  readonly baseModelKind: BaseModelKind;
   readonly options: Pick<
     ResolvedOptions,
     | 'network_dim'
@@ -69,6 +70,7 @@ async function loraFault(path: string, expectation: LoraExpectation): Promise<st
   return (
     fault ??
     metadataFault(metadata, expectation) ??
+    kindFault(metadata, [...modules.keys()], expectation) ??
     targetFault([...modules.keys()], expectation) ??
     rankFault(modules, expectation) ??
     (await alphaFault(path, modules, expectation)) ??
@@ -103,8 +105,21 @@ function metadataFault(metadata: Readonly<Record<string, string>>, expectation: 
   return comment.includes(expectation.comment) ? undefined : `it is of another run (${comment || 'no comment'})`;
 }
 
-function targetFault(names: readonly string[], { baseModel, options, modules }: LoraExpectation): string | undefined {
-  const { unetPrefix, textEncoderPrefix } = baseModels[baseModel];
+function kindFault(
+  metadata: Readonly<Record<string, string>>,
+  names: readonly string[],
+  { baseModelKind }: LoraExpectation,
+): string | undefined {
+  const kind = kindOfHeader({ metadata, names });
+  if (kind === undefined || kind === baseModelKind) return undefined;
+  return `it is a LoRA for ${baseModels[kind].name}, ordered was one for ${baseModels[baseModelKind].name}`;
+}
+
+function targetFault(
+  names: readonly string[],
+  { baseModelKind, options, modules }: LoraExpectation,
+): string | undefined {
+  const { unetPrefix, textEncoderPrefix } = baseModels[baseModelKind];
   const unet = names.filter((name) => name.startsWith(unetPrefix)).length;
   const textEncoder = names.filter((name) => name.startsWith(textEncoderPrefix)).length;
   if (unet + textEncoder < names.length) return 'it has modules of another base model';

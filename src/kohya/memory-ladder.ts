@@ -11,7 +11,7 @@ export interface MemoryRung {
 }
 
 export interface LadderConditions {
-  readonly baseModel: BaseModelKind;
+  readonly baseModelKind: BaseModelKind;
   /** bitsandbytes is installed. */
   readonly has8bitOptimisers: boolean;
   /** All images have one size, so that they are in one bucket. */
@@ -62,12 +62,12 @@ export function memoryLadder(options: ResolvedOptions, conditions: LadderConditi
 /** The text encoder is not trained, and where the base model can, not even kept: its outputs are cached. */
 function addTextEncoderRung(
   options: ResolvedOptions,
-  { baseModel }: LadderConditions,
+  { baseModelKind }: LadderConditions,
   add: (description: string, overrides: Partial<ResolvedOptions>, startsAnew: boolean) => void,
 ): void {
   if (options.network_train_text_encoder_only === true) return;
   const unetOnly = options.network_train_unet_only === true;
-  const cache = baseModel !== 'sd' && !cachesTextEncoder(options) && options.weighted_captions !== true;
+  const cache = baseModelKind !== 'sd' && !cachesTextEncoder(options) && options.weighted_captions !== true;
   if (unetOnly && !cache) return;
   const description = [...(unetOnly ? [] : ['U-Net only']), ...(cache ? ['cached text encoder outputs'] : [])];
   const cached: Partial<ResolvedOptions> = {

@@ -14,7 +14,7 @@ import type { KohyaSample } from './samples.js';
 export interface KohyaRun {
   readonly runId: string;
   readonly runDirectory: string;
-  readonly baseModel: BaseModelKind;
+  readonly baseModelKind: BaseModelKind;
   readonly options: KohyaOptions;
   /** Folder with the images and, beside them, their captions; its name stands in the LoRA's metadata. */
   readonly images: string;
@@ -61,9 +61,9 @@ export function createOrder(run: KohyaRun, trainer: KohyaTrainer): KohyaOrder {
       next: 'Use letters, digits, `_`, `-` and `.`.',
     });
   }
-  const options = resolveOptions(run.baseModel, run.options, trainer.precision);
+  const options = resolveOptions(run.baseModelKind, run.options, trainer.precision);
   const ladder = memoryLadder(options, {
-    baseModel: run.baseModel,
+    baseModelKind: run.baseModelKind,
     has8bitOptimisers: trainer.capabilities.bitsandbytes,
     oneSize: run.oneSize,
   });

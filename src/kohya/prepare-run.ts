@@ -3,7 +3,7 @@ import { writeFileDurable, writeJsonDurable } from '../files/durable-write.js';
 import { checkDataset, type DatasetCheck } from './check-dataset.js';
 import { configFile, configValues, datasetFile, type ConfigFile } from './config-files.js';
 import { planHeldOut } from './held-out.js';
-import type { KohyaOrder } from './order.js';
+import type { KohyaOrder, Rung } from './order.js';
 import { kohyaRunFiles, type KohyaPlan } from './run-files.js';
 import { samplePromptsFile } from './samples.js';
 
@@ -28,32 +28,49 @@ export async function prepareRun(order: KohyaOrder): Promise<void> {
   });
   const samplePrompts = run.samples.length === 0 ? undefined : files.samplePrompts;
   if (samplePrompts !== undefined) {
-    await writeFileDurable(samplePrompts, samplePromptsFile(run.samples, run.baseModel));
+    await writeFileDurable(samplePrompts, samplePromptsFile(run.samples, run.baseModelKind));
   }
+  requireSupported(order, share);
   for (const [number, rung] of rungs.entries()) {
-    const file: ConfigFile = {
-      outputDirectory: rung.output,
-      outputName: run.outputName,
-      tensorboard: files.tensorboard,
-      samplePrompts,
-      comment: [options.training_comment, order.comment].filter((text) => text !== undefined).join('; '),
-      heldOutShare: share,
-    };
-    assertSupported(Object.keys(configValues(rung.options, file)), order);
+    const file = configOf(order, rung, share);
     await writeFileDurable(files.config(number), configFile(rung.options, file));
     await writeFileDurable(files.dataset(number), datasetFile(rung.options, run.images));
   }
   await writeJsonDurable(files.plan, planOf(order, check, heldOut));
 }
 
+function configOf({ run, rungs, comment }: KohyaOrder, { output }: Rung, heldOutShare: number | undefined): ConfigFile {
+  const files = kohyaRunFiles(run.runDirectory);
+  const { training_comment: own } = rungs[0].options;
+  return {
+    outputDirectory: output,
+    outputName: run.outputName,
+    tensorboard: files.tensorboard,
+    samplePrompts: run.samples.length === 0 ? undefined : files.samplePrompts,
+    comment: [own, comment].filter((text) => text !== undefined).join('; '),
+    heldOutShare,
+  };
+}
+
+/**
+ * Refuses what the installed scripts would pass over without a word, on every rung. Needs no file of the run.
+ *
+ * @throws TowerError `KOHYA_OPTION_UNSUPPORTED`
+ */
+export function requireSupported(order: KohyaOrder, heldOutShare: number | undefined): void {
+  for (const rung of order.rungs) {
+    assertSupported(Object.keys(configValues(rung.options, configOf(order, rung, heldOutShare))), order);
+  }
+}
+
 function planOf({ run, trainer, rungs }: KohyaOrder, check: DatasetCheck, heldOut: KohyaPlan['heldOut']): KohyaPlan {
-  const { version, commit } = trainer.capabilities;
+  const { version, commit, python, torch } = trainer.capabilities;
   return {
     version: 1,
     driver: trainer.name,
     simulated: trainer.simulated,
-    baseModel: run.baseModel,
-    sdScripts: { version, commit },
+    baseModelKind: run.baseModelKind,
+    sdScripts: { version, commit, python, torch },
     outputName: run.outputName,
     epochs: run.options.max_train_epochs,
     images: check.images,

@@ -12,7 +12,7 @@ export interface ProgressBar {
 
 /** `steps:` also ends the names of two other bars. Blocks, counts, elapsed and remaining time, rate, postfix. */
 const bar =
-  /(?<name>(?:epoch )?validation steps|steps):\s+\d+%\|[^|]*\|\s*(?<done>\d+)\/(?<total>\d+)\s+\[[\d:]+<[\d:?]+,\s+(?<rate>[\d.]+|\?)\s?(?<unit>it\/s|s\/it)(?<postfix>[^\]]*)/g;
+  /(?<name>(?:epoch )?validation steps|steps):\s+\d+%\|[^|]*\|\s*(?<done>\d+)\/(?<total>\d+)\s+\[[\d:]+<[\d:?]+,\s+(?<rate>[\d.]+|\?)\s?(?<unit>it\/s|s\/it)(?<postfix>[^\]]*)(?<end>\]?)/g;
 const lossKeys = { steps: 'avr_loss', validation: 'val_epoch_avg_loss' } as const;
 
 /** The last bar in a line: a message may follow one without a line end, and codes that move the cursor may stand between. */
@@ -20,7 +20,7 @@ export function parseProgressBar(line: string): ProgressBar | undefined {
   if (!line.includes('steps:')) return undefined;
   const groups = [...line.matchAll(bar)].at(-1)?.groups;
   if (groups === undefined) return undefined;
-  const { name, done, total, rate, unit, postfix = '' } = groups;
+  const { name, done, total, rate, unit, postfix = '', end } = groups;
   // Validations between epochs tell nothing about an epoch.
   if (name === 'validation steps') return undefined;
   const kind = name === 'steps' ? 'steps' : 'validation';
@@ -31,13 +31,20 @@ export function parseProgressBar(line: string): ProgressBar | undefined {
     done: Number(done),
     total: Number(total),
     secondsPerStep: Number.isFinite(secondsPerStep) && secondsPerStep > 0 ? secondsPerStep : undefined,
-    loss: lossIn(postfix, lossKeys[kind]),
+    // A bar that was cut, as on a full disk, may hold the first digits of a loss.
+    loss: end === ']' ? lossIn(postfix, lossKeys[kind]) : undefined,
   };
 }
 
 function lossIn(postfix: string, key: string): number | undefined {
   const text = new RegExp(`\\b${key}=([^,\\s]+)`).exec(postfix)?.[1];
   if (text === undefined) return undefined;
-  const special: Readonly<Record<string, number>> = { nan: NaN, inf: Infinity, '-inf': -Infinity };
-  return special[text] ?? Number(text);
+  const special = new Map([
+    ['nan', NaN],
+    ['inf', Infinity],
+    ['-inf', -Infinity],
+  ]);
+  // What is no number at all says nothing; only the trainer's own word for it is a loss that went wrong.
+  const number = Number(text);
+  return special.get(text) ?? (Number.isNaN(number) ? undefined : number);
 }

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 
 import { z } from 'zod';
 
-import { baseModelKinds } from './base-model.js';
+import { baseModelKinds, withBaseModelKind } from './base-model.js';
 
 /** Where the files of a kohya run lie in its run folder. `rung`: of the out-of-memory ladder, 0 = as configured. */
 export interface KohyaRunFiles {
@@ -40,14 +40,19 @@ const heldOutSchema = z.discriminatedUnion('available', [
 ]);
 export type HeldOut = z.output<typeof heldOutSchema>;
 
-/** `kohya.json`: what was ordered, for those who read the run folder without the job. */
-export const kohyaPlanSchema = z.object({
+const planFieldsSchema = z.object({
   version: z.literal(1),
   driver: z.string(),
   simulated: z.boolean(),
-  baseModel: z.enum(baseModelKinds),
+  baseModelKind: z.enum(baseModelKinds),
   /** Of sd-scripts. */
-  sdScripts: z.object({ version: z.string().nullable(), commit: z.string().nullable() }),
+  sdScripts: z.object({
+    version: z.string().nullable(),
+    commit: z.string().nullable(),
+    /** Versions in its environment; an older Tower did not say. */
+    python: z.string().nullable().default(null),
+    torch: z.string().nullable().default(null),
+  }),
   outputName: z.string(),
   epochs: z.int().positive(),
   /** Images and their sizes, as the check found them. */
@@ -58,7 +63,10 @@ export const kohyaPlanSchema = z.object({
   /** By rung: what it changes, and the folder (absolute) into which launches on it write. */
   rungs: z.array(z.object({ description: z.string(), output: z.string() })).min(1),
 });
-export type KohyaPlan = z.output<typeof kohyaPlanSchema>;
+export type KohyaPlan = z.output<typeof planFieldsSchema>;
+
+/** `kohya.json`: what was ordered, for those who read the run folder without the job. */
+export const kohyaPlanSchema = z.preprocess(withBaseModelKind, planFieldsSchema);
 
 /** Names inside an output folder (contract kohya.md, section 4). */
 export const outputFiles = {

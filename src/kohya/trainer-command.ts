@@ -1,3 +1,4 @@
+import { allocatorEnvironment } from '../gpu/allocator-environment.js';
 import type { TrainerCommand } from '../training/trainer-driver.js';
 import type { EpochState } from './states.js';
 
@@ -38,7 +39,7 @@ export function trainerCommand(
       TOKENIZERS_PARALLELISM: 'false',
       HF_HUB_DISABLE_TELEMETRY: '1',
       // As `accelerate launch --num_cpu_threads_per_process 1`; a training on the CPU wants all of them.
-      ...(cuda && { OMP_NUM_THREADS: '1', PYTORCH_ALLOC_CONF: 'expandable_segments:True' }),
+      ...(cuda && { OMP_NUM_THREADS: '1', ...allocatorEnvironment() }),
       ...program.environment,
     },
   };

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 
 import { packageRoot } from '../files/package-root.js';
+import { allocatorEnvironment } from '../gpu/allocator-environment.js';
 import type { TrainerCommand } from '../training/trainer-driver.js';
 
 /** How programs of `trainers/qlora` are run: training and evaluation alike. */
@@ -14,8 +15,7 @@ export function trainerProgram(python: string, module: string): TrainerCommand {
       PYTHONUNBUFFERED: '1',
       TOKENIZERS_PARALLELISM: 'false',
       HF_HUB_DISABLE_TELEMETRY: '1',
-      // Less fragmentation: a run that fits does not fail later for want of one large block.
-      PYTORCH_ALLOC_CONF: 'expandable_segments:True',
+      ...allocatorEnvironment(),
     },
   };
 }

@@ -2,13 +2,14 @@ import { triggerNotice } from '../character/trigger-notice.js';
 import { coverageSection, imagesSection, rejectsSection } from './character-image-sections.js';
 import type { Pictures } from './character-pictures.js';
 import type { CharacterReport } from './character-report.js';
+import { reviewSection } from './character-review-section.js';
 import { characterStyle } from './character-style.js';
 import { deliverySection, epochSection, recordSection, trainingSection } from './character-training-sections.js';
 import { countText, lossText, spanText } from './format.js';
 import { html, type Html } from './html.js';
-import { style } from './style.js';
+import { figure, renderPage } from './page.js';
 
-/** One self-contained page: no scripts, nothing fetched. The same report gives the same page. */
+/** The report of a character run as one self-contained page; the same report gives the same page. */
 export function renderCharacterReport(
   report: CharacterReport,
   pictures: Pictures,
@@ -16,44 +17,32 @@ export function renderCharacterReport(
 ): string {
   const { job, run, outcome, simulated } = report;
   const title = `${job.name}, version ${report.version}`;
-  const page = html`<!doctype html>
-    <html lang="en">
-      <head>
-        <meta charset="utf-8" />
-        <meta name="viewport" content="width=device-width, initial-scale=1" />
-        <title>${title}</title>
-        <style>
-          ${style} ${characterStyle}
-        </style>
-      </head>
-      <body>
-        <main>
-          <header>
-            <p class="over">Tower, ${run}</p>
-            <h1>${title} <span class="pill ${toneOf(report)}">${outcome?.outcome ?? 'running'}</span></h1>
-            ${outcome === null ? null : html`<p class="why">${outcome.reason}</p>`}
-            <p class="soft">
-              ${job.description}${job.tags.length === 0 ? null : html` · tags: ${job.tags.join(', ')}`} · trigger:
-              ${job.trigger}
-            </p>
-            ${triggerNotice(job) === undefined ? null : html`<p class="warn">${triggerNotice(job)}</p>`}
-            ${
-              simulated
-                ? html`<div class="simulated">
-                    simulated: images or LoRA come from simulated programs and show no character
-                  </div>`
-                : null
-            }
-          </header>
-          <div class="figures">${figures(report)}</div>
-          ${deliverySection(report, pictures)} ${epochSection(report, pictures)} ${trainingSection(report)}
-          ${coverageSection(report)} ${imagesSection(report, pictures)} ${rejectsSection(report, pictures)}
-          ${recordSection(report, towerVersion)}
-          <footer>Written by Tower ${towerVersion} from the run's own records.</footer>
-        </main>
-      </body>
-    </html> `;
-  return page.markup;
+  return renderPage({
+    title,
+    style: characterStyle,
+    header: html`<p class="over">Tower, ${run}</p>
+      <h1>${title} <span class="pill ${toneOf(report)}">${outcome?.outcome ?? 'running'}</span></h1>
+      ${outcome === null ? null : html`<p class="why">${outcome.reason}</p>`}
+      <p class="soft">
+        ${job.description}${job.tags.length === 0 ? null : html` · tags: ${job.tags.join(', ')}`} · trigger:
+        ${job.trigger}
+      </p>
+      ${triggerNotice(job) === undefined ? null : html`<p class="warn">${triggerNotice(job)}</p>`}`,
+    simulated: simulated ? 'images or LoRA come from simulated programs and show no character' : undefined,
+    figures: figures(report),
+    sections: [
+      deliverySection(report, pictures),
+      epochSection(report, pictures),
+      trainingSection(report),
+      coverageSection(report),
+      imagesSection(report, pictures),
+      rejectsSection(report, pictures),
+      reviewSection(report),
+      recordSection(report, towerVersion),
+    ],
+    source: "the run's own records",
+    towerVersion,
+  });
 }
 
 function figures({ images, rejected, job, choice, firstImageAt, outcome }: CharacterReport): Html[] {
@@ -73,10 +62,6 @@ function figures({ images, rejected, job, choice, firstImageAt, outcome }: Chara
     ...(chosen === undefined ? [] : [figure(lossText(chosen.heldOutLoss), 'held-out loss')]),
     figure(spanText(firstImageAt, outcome?.endedAt ?? null), 'from first image to end'),
   ];
-}
-
-function figure(value: string, what: string): Html {
-  return html`<div class="figure"><b>${value}</b><span>${what}</span></div>`;
 }
 
 function toneOf({ outcome }: CharacterReport): string {

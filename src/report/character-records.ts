@@ -23,19 +23,6 @@ export const choiceRecordSchema = z.looseObject({
 });
 export type ChoiceRecord = z.output<typeof choiceRecordSchema>;
 
-export const proofRecordSchema = z.looseObject({
-  loraName: z.string(),
-  prompt: z.string(),
-  seed: z.int(),
-  strength: z.number(),
-  withoutLora: z.string(),
-  withLora: z.string(),
-  meanAbsolute: z.number(),
-  changedShare: z.number(),
-  simulated: z.boolean().default(false),
-});
-export type ProofRecord = z.output<typeof proofRecordSchema>;
-
 export const outcomeRecordSchema = z.looseObject({
   outcome: z.enum(['succeeded', 'simulated', 'failed', 'cancelled']),
   reason: z.string(),
@@ -43,21 +30,8 @@ export const outcomeRecordSchema = z.looseObject({
 });
 export type OutcomeRecord = z.output<typeof outcomeRecordSchema>;
 
-export const comfyuiRecordSchema = z.looseObject({
-  version: z.string(),
-  simulated: z.boolean(),
-  devices: z.array(z.string()).default([]),
-});
-export type ComfyuiRecord = z.output<typeof comfyuiRecordSchema>;
-
-export const stageFaultsSchema = z.array(
-  z.looseObject({ at: z.iso.datetime(), stage: z.string(), code: z.string(), message: z.string() }),
-);
-export type StageFaultRecord = z.output<typeof stageFaultsSchema>[number];
-
 export const kohyaRecordSchema = z.looseObject({
   simulated: z.boolean().default(false),
-  baseModel: z.string().default('–'),
   sdScripts: z.looseObject({ version: z.string().nullish(), commit: z.string().nullish() }).optional(),
   outputName: z.string().default(''),
   epochs: z.int(),

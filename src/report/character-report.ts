@@ -3,29 +3,28 @@ import { join } from 'node:path';
 
 import { captionFileOf } from '../character/caption-dataset.js';
 import { openRun, type CharacterRun } from '../character/character-run.js';
+import { readComfyuiRecord, type ComfyuiRecord } from '../character/comfyui-record.js';
 import { datasetImages, type DatasetImage } from '../character/dataset-images.js';
 import { readJournal, type JournalEntry, type JournalState } from '../character/journal.js';
 import type { CharacterJob } from '../character/job.js';
+import { readOwnCaptions } from '../character/own-captions.js';
 import { coverageOf, readPlan, type AxisCoverage, type CharacterPlan } from '../character/plan.js';
+import { proofRecordSchema, type ProofFile } from '../character/proof-record.js';
 import { readDelivery, type Delivery } from '../character/publish.js';
+import { readReviewHistory, type ReviewHistory } from '../character/review-history.js';
+import { readStageFaults, type StageFault } from '../character/stage-faults.js';
 import { axes, type Attributes } from '../character/vocabulary.js';
 import { undefinedIfAbsent } from '../files/absent.js';
 import { readJsonIfExists } from '../files/read-json.js';
-import { sha256Of } from '../files/sha256.js';
+import { kohyaRunFiles } from '../kohya/run-files.js';
 import { createOutputParser } from '../kohya/output-parser.js';
 import {
   choiceRecordSchema,
-  comfyuiRecordSchema,
   kohyaRecordSchema,
   outcomeRecordSchema,
-  proofRecordSchema,
-  stageFaultsSchema,
   type ChoiceRecord,
-  type ComfyuiRecord,
   type KohyaRecord,
   type OutcomeRecord,
-  type ProofRecord,
-  type StageFaultRecord,
 } from './character-records.js';
 import type { LossPoint } from './loss-chart.js';
 import { readTrainingRecord, type TrainingRecord } from './training-record.js';
@@ -47,6 +46,8 @@ export interface ReportedReject extends Pick<JournalEntry<'rejected'>, 'index' |
   readonly path: string | null;
 }
 
+export type ReportedFault = Pick<StageFault, 'at' | 'stage' | 'code' | 'message'>;
+
 /** Everything that is known of one character run. Paths are absolute, times ISO 8601 UTC. */
 export interface CharacterReport {
   readonly run: string;
@@ -65,12 +66,16 @@ export interface CharacterReport {
   readonly lastImageAt: string | null;
   readonly kohya: KohyaRecord | null;
   readonly training: TrainingRecord | null;
+  /** What the trainer was told, as TOML; with what the out-of-memory ladder has changed. */
+  readonly trainerConfig: string | null;
   readonly choice: ChoiceRecord | null;
   readonly delivery: Delivery | null;
-  readonly proof: ProofRecord | null;
+  readonly proof: ProofFile | null;
   readonly comfyui: ComfyuiRecord | null;
-  /** Transient faults that were tried again. */
-  readonly faults: readonly StageFaultRecord[];
+  /** What people have decided about the contact sheet; `null` when the job asks for no review. */
+  readonly review: ReviewHistory | null;
+  /** Transient faults that were tried again, and what was put right in ComfyUI: of each kind how often, and the last. */
+  readonly faults: readonly ReportedFault[];
 }
 
 /** @throws TowerError `NOT_FOUND`, `FILE_INVALID` */
@@ -86,8 +91,8 @@ export async function buildCharacterReport(runDirectory: string): Promise<Charac
     readDelivery(paths.delivery),
     readJsonIfExists(paths.proof, proofRecordSchema),
     readJsonIfExists(paths.outcome, outcomeRecordSchema),
-    readJsonIfExists(join(paths.directory, 'comfyui.json'), comfyuiRecordSchema),
-    readJsonIfExists(join(paths.directory, 'stage-faults.json'), stageFaultsSchema),
+    readComfyuiRecord(paths.directory),
+    readStageFaults(paths.directory),
   ]);
   const training = kohya === undefined ? undefined : await trainingOf(paths.directory, kohya, choice);
   return {
@@ -108,19 +113,35 @@ export async function buildCharacterReport(runDirectory: string): Promise<Charac
     lastImageAt: state.lastAt,
     kohya: kohya ?? null,
     training: training ?? null,
+    trainerConfig: (await trainerConfigOf(paths.directory, training)) ?? null,
     choice: choice ?? null,
     delivery: delivery ?? null,
     proof: proof ?? null,
     comfyui: comfyui ?? null,
-    faults: faults ?? [],
+    review: (await readReviewHistory(run, state)) ?? null,
+    faults: [...faults, ...recoveriesIn(state)].sort((one, other) => one.at.localeCompare(other.at)),
   };
 }
 
+function recoveriesIn({ recoveries }: JournalState): ReportedFault[] {
+  return [...recoveries.values()].map(({ count, last: { at, kind, image, detail } }) => {
+    const message = image === null ? detail : `image ${image}: ${detail}`;
+    return { at, stage: 'generate', code: kind, message: count === 1 ? message : `${count} times, last ${message}` };
+  });
+}
+
+async function trainerConfigOf(directory: string, training: TrainingRecord | undefined): Promise<string | undefined> {
+  const path = kohyaRunFiles(directory).config(training?.settled?.memoryRung ?? 0);
+  return readFile(path, 'utf8').catch(undefinedIfAbsent);
+}
+
 async function reportedImages(
-  { dataset }: CharacterRun,
+  run: CharacterRun,
   images: readonly DatasetImage[],
-  { accepted, captions }: JournalState,
+  { accepted }: JournalState,
 ): Promise<ReportedImage[]> {
+  const own = await readOwnCaptions(run);
+  const { dataset } = run;
   const reported: ReportedImage[] = [];
   for (const { file, index } of images) {
     const text = await readFile(join(dataset.images, captionFileOf(file)), 'utf8').catch(undefinedIfAbsent);
@@ -131,7 +152,7 @@ async function reportedImages(
       seed: known?.seed ?? null,
       attempt: known === undefined ? null : known.attempt + 1,
       caption: text ?? null,
-      edited: text !== undefined && captions.get(file)?.has(sha256Of(text)) !== true,
+      edited: text !== undefined && !own.has(file, text),
     });
   }
   return reported;

@@ -18,6 +18,8 @@ export const characterStyle = new Html(`
 .cover .short { color: var(--bad); font-weight: 600; }
 .proof { display: grid; grid-template-columns: repeat(auto-fit, minmax(260px, 420px)); gap: 18px; margin: 6px 0 14px; }
 .proof figure { margin: 0; } .proof figcaption { font-size: 13px; color: var(--soft); margin-top: 5px; }
+details { margin-top: 16px; } summary { cursor: pointer; color: var(--soft); font-size: 13.5px; }
+details pre { font: 12px/1.5 ui-monospace, "SF Mono", Consolas, monospace; white-space: pre-wrap; overflow-wrap: anywhere; margin: 8px 0 0; }
 .samples { display: flex; gap: 6px; } .samples img { width: 84px; height: 84px; object-fit: contain; border-radius: 6px; border: 1px solid var(--line); }
 tr.chosen td { background: color-mix(in srgb, var(--accent) 10%, transparent); font-weight: 600; } tr.chosen td:first-child { box-shadow: inset 3px 0 var(--accent); padding-left: 10px; }
 .chart .band { fill: var(--second); opacity: 0.13; } .chart .epoch { fill: none; stroke: var(--second); stroke-width: 2; }

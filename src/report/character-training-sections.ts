@@ -1,31 +1,23 @@
+import { baseModels } from '../kohya/base-model.js';
 import { epochChart } from './character-epoch-chart.js';
 import type { Pictures } from './character-pictures.js';
 import type { CharacterReport } from './character-report.js';
-import { bytesText, countText, lossText, spanText, timeText } from './format.js';
+import { bytesText, countText, lossText, timeText } from './format.js';
 import { html, type Html } from './html.js';
-import { lossChart } from './loss-chart.js';
-import type { LaunchRecord } from './training-record.js';
+import { timingTable } from './timing-table.js';
+import { launchTable, lossFigure } from './training-parts.js';
 
 /** The training: its loss, what it was told, and every start of the trainer. */
-export function trainingSection({ training, kohya }: CharacterReport): Html | undefined {
+export function trainingSection({ training, kohya, job, trainerConfig }: CharacterReport): Html | undefined {
   if (kohya === null) return undefined;
   const { curve, launches, settled, facts } = training ?? { curve: undefined, launches: [], settled: null, facts: {} };
   return html`<section>
     <h2>Training</h2>
-    ${
-      curve === undefined || curve.training.length === 0
-        ? html`<p class="soft">No step was recorded.</p>`
-        : html`${lossChart(curve)}
-            <div class="legend">
-              <span><i></i>training loss, mean over an epoch's worth of steps</span>
-              ${curve.heldOut.length === 0 ? null : html`<span><i class="dot"></i>held-out loss</span>`}
-              ${curve.resumedAfter.length === 0 ? null : html`<span><i class="dash"></i>trainer started again</span>`}
-            </div>`
-    }
+    ${lossFigure(curve, "training loss, mean over an epoch's worth of steps")}
     <h3>Facts</h3>
     <dl>
       <dt>Base model</dt>
-      <dd>${kohya.baseModel}</dd>
+      <dd>${job.kohya.pretrained_model_name_or_path ?? job.checkpoint}, ${baseModels[job.baseModelKind].name}</dd>
       <dt>Held out</dt>
       <dd>${heldOutText(kohya)}</dd>
       ${
@@ -40,12 +32,27 @@ export function trainingSection({ training, kohya }: CharacterReport): Html | un
       }
       ${Object.entries(facts).map(
         ([name, value]) =>
-          html`<dt>${name}</dt>
+          html`<dt>${inWords(name)}</dt>
             <dd>${String(value)}</dd>`,
       )}
     </dl>
     ${launchTable(launches)}
+    ${trainerConfig === null ? null : whole('Everything that the trainer was told', trainerConfig)}
   </section>`;
+}
+
+/** `heldOutImages`: Held out images. */
+function inWords(name: string): string {
+  const words = name.replace(/([a-z])([A-Z])/g, (_, end: string, start: string) => `${end} ${start.toLowerCase()}`);
+  return words.charAt(0).toUpperCase() + words.slice(1);
+}
+
+/** A record as it is, for whoever wants to know more. */
+function whole(what: string, text: string): Html {
+  return html`<details>
+    <summary>${what}</summary>
+    <pre>${text}</pre>
+  </details>`;
 }
 
 function heldOutText({ heldOut }: NonNullable<CharacterReport['kohya']>): string {
@@ -53,30 +60,6 @@ function heldOutText({ heldOut }: NonNullable<CharacterReport['kohya']>): string
   return heldOut.available
     ? `${heldOut.images ?? '?'} of ${heldOut.of ?? '?'} images`
     : `none: ${heldOut.reason ?? ''}`;
-}
-
-function launchTable(launches: readonly LaunchRecord[]): Html | null {
-  if (launches.length === 0) return null;
-  return html`<h3>Starts of the trainer</h3>
-    <table>
-      <tr>
-        <th class="number">No.</th>
-        <th>Started</th>
-        <th>Took</th>
-        <th class="number">From step</th>
-        <th>End</th>
-      </tr>
-      ${launches.map(
-        ({ number, startedAt, endedAt, resumedFrom, end }) =>
-          html`<tr>
-            <td class="number">${number}</td>
-            <td class="time">${timeText(startedAt)}</td>
-            <td class="time">${spanText(startedAt, endedAt)}</td>
-            <td class="number">${resumedFrom}</td>
-            <td>${end}</td>
-          </tr>`,
-      )}
-    </table>`;
 }
 
 /** Which epoch was taken, and what it was compared with. */
@@ -176,24 +159,17 @@ function proofFigures(proof: NonNullable<CharacterReport['proof']>, pictures: Pi
 
 /** When what happened, what was tried again, and which programs took part. */
 export function recordSection(report: CharacterReport, towerVersion: string): Html {
-  const { comfyui, kohya, faults, job } = report;
+  const { comfyui, kohya, faults, job, training, delivery, outcome } = report;
   return html`<section>
     <h2>Timing and versions</h2>
-    <table>
-      <tr>
-        <th>What</th>
-        <th>When</th>
-        <th class="number">After the one before</th>
-      </tr>
-      ${moments(report).map(
-        ({ what, time }, index, all) =>
-          html`<tr>
-            <td>${what}</td>
-            <td class="time">${timeText(time)}</td>
-            <td class="number">${spanText(all[index - 1]?.time ?? null, time)}</td>
-          </tr>`,
-      )}
-    </table>
+    ${timingTable([
+      ['first image', report.firstImageAt],
+      ['last image', report.lastImageAt],
+      ['trainer started', training?.launches[0]?.startedAt],
+      ['training settled', training?.settled?.settledAt],
+      ['LoRA published', delivery?.publishedAt],
+      ['run ended', outcome?.endedAt],
+    ])}
     ${
       faults.length === 0
         ? null
@@ -221,28 +197,18 @@ export function recordSection(report: CharacterReport, towerVersion: string): Ht
       <dt>ComfyUI</dt>
       <dd>${comfyui === null ? '–' : [comfyui.version, ...comfyui.devices].join(', ')}</dd>
       <dt>sd-scripts</dt>
-      <dd>
-        ${kohya === null ? '–' : [kohya.sdScripts?.version, kohya.sdScripts?.commit].filter(Boolean).join(', ') || 'unknown'}
-      </dd>
+      <dd>${sdScriptsText(kohya)}</dd>
       <dt>Checkpoint</dt>
       <dd>${job.checkpoint}</dd>
       <dt>Images</dt>
       <dd>${job.width}×${job.height}, ${job.steps} steps, cfg ${job.cfg}, ${job.sampler}, ${job.scheduler}</dd>
     </dl>
+    ${whole('The whole job', JSON.stringify(job, null, 2))}
   </section>`;
 }
 
-function moments(report: CharacterReport): { what: string; time: string }[] {
-  const { training, delivery, outcome } = report;
-  const known: [string, string | null | undefined][] = [
-    ['first image', report.firstImageAt],
-    ['last image', report.lastImageAt],
-    ['trainer started', training?.launches[0]?.startedAt],
-    ['training settled', training?.settled?.settledAt],
-    ['LoRA published', delivery?.publishedAt],
-    ['run ended', outcome?.endedAt],
-  ];
-  return known
-    .flatMap(([what, time]) => (typeof time === 'string' ? [{ what, time }] : []))
-    .sort((one, other) => Date.parse(one.time) - Date.parse(other.time));
+function sdScriptsText(kohya: CharacterReport['kohya']): string {
+  if (kohya === null) return '–';
+  const known = [kohya.sdScripts?.version, kohya.sdScripts?.commit].filter(Boolean).join(', ');
+  return known || (kohya.simulated ? 'simulated' : 'unknown');
 }

@@ -1,5 +1,6 @@
 import type { CellRow } from '../syntx/learning/cell-table.js';
-import type { DayScores, LevelSample } from './evolution-report.js';
+import type { LevelSample } from './evolution-logs.js';
+import type { DayScores } from './evolution-report.js';
 import { niceAxis, type Axis } from './axis.js';
 import { html, type Html } from './html.js';
 
@@ -31,22 +32,39 @@ export function trendChart(trend: readonly DayScores[]): Html {
   </svg>`;
 }
 
-/** Waiting and failed jobs over time as SVG; what is done grows without end and stands in the table. */
-export function levelsChart(levels: readonly LevelSample[]): Html {
-  const axis = niceAxis([0, ...levels.flatMap(({ incoming, error }) => [incoming, error])]);
+/** Waiting prompts over the day as SVG, between the limits that the monitor has; the other stages stand in the table. */
+export function levelsChart(
+  levels: readonly LevelSample[],
+  { low, high }: { readonly low: number; readonly high: number },
+): Html {
+  const axis = niceAxis([0, high, ...levels.map(({ incoming }) => incoming)]);
   const [first, last] = [levels[0]?.at ?? 0, levels.at(-1)?.at ?? 1];
   const x = (at: number) => rounded(margin.left + ((at - first) / Math.max(1, last - first)) * plotWidth);
   const y = scale(axis);
-  const line = (key: 'incoming' | 'error') => lineOf(levels.map((sample) => [x(sample.at), y(sample[key])]));
   const labels = levels.filter((_, index) => index % Math.max(1, Math.ceil(levels.length / 8)) === 0);
-  return html`<svg class="chart" viewBox="0 0 ${width} ${height}" role="img" aria-label="Queue levels over time">
+  return html`<svg class="chart" viewBox="0 0 ${width} ${height}" role="img" aria-label="Waiting prompts over the day">
       ${grid(axis)}
-      <path class="smooth" d="${line('incoming')}" />
-      <path d="${line('error')}" style="stroke: var(--second); stroke-width: 2" />
+      ${[low, high].map(
+        (limit) =>
+          html`<line
+            class="resume"
+            x1="${margin.left}"
+            x2="${width - margin.right}"
+            y1="${y(limit)}"
+            y2="${y(limit)}"
+          />`,
+      )}
+      <path class="smooth" d="${lineOf(levels.map(({ at, incoming }) => [x(at), y(incoming)]))}" />
+      <g class="interval emphasis">
+        ${levels.map(
+          ({ at, time, incoming }) =>
+            html`<circle cx="${x(at)}" cy="${y(incoming)}" r="3"><title>${time}: ${incoming}</title></circle>`,
+        )}
+      </g>
       ${labels.map(({ at, time }) => html`<text class="axis" x="${x(at)}" y="${height - 12}" text-anchor="middle">${time.slice(11)}</text>`)}
     </svg>
     <div class="legend">
-      <span><i></i>incoming</span><span><i style="background: var(--second)"></i>error</span>
+      <span><i></i>incoming</span><span><i class="dash"></i>limits of the monitor, ${low} and ${high}</span>
     </div>`;
 }
 
@@ -84,7 +102,7 @@ function heatCell(row: CellRow | undefined, { low, high }: { readonly low: numbe
   const share = high === low ? 0.5 : (value - low) / (high - low);
   const background = `background: color-mix(in srgb, var(--good) ${Math.round(8 + 52 * share)}%, transparent)`;
   const good = row.goodShare === null ? '' : ` · ${Math.round(100 * row.goodShare)} %`;
-  return html`<td style="${background}; padding-left: 8px">
+  return html`<td class="name" style="${background}; padding-left: 8px">
     <b>${value.toFixed(0)}</b> <span class="soft">${from.toFixed(0)}–${to.toFixed(0)}</span><br />
     <span class="soft">n ${row.draws}${good}</span>
   </td>`;

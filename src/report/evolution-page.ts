@@ -1,45 +1,46 @@
 import { heatMap, levelsChart, trendChart } from './evolution-charts.js';
+import type { LevelSample } from './evolution-logs.js';
 import type { EvolutionReport, ReportedPrompt } from './evolution-report.js';
 import { countText } from './format.js';
 import { html, type Html } from './html.js';
-import { style } from './style.js';
+import { figure, renderPage } from './page.js';
 
 const textLimit = 4000;
 
-/** One self-contained page: no scripts, nothing fetched. The same report gives the same page. */
+/** The report of a day as one self-contained page; the same report gives the same page. */
 export function renderEvolutionReport(
   report: EvolutionReport,
   { towerVersion }: { readonly towerVersion: string },
 ): string {
   const title = `Prompt evolution on ${report.day}`;
-  const page = html`<!doctype html>
-    <html lang="en">
-      <head>
-        <meta charset="utf-8" />
-        <meta name="viewport" content="width=device-width, initial-scale=1" />
-        <title>${title}</title>
-        <style>
-          ${style}
-        </style>
-      </head>
-      <body>
-        <main>
-          <header>
-            <p class="over">Tower${report.timezone === null ? '' : `, times of ${report.timezone}`}</p>
-            <h1>${title}</h1>
-            ${report.simulated ? html`<div class="simulated">simulated: these prompts come from a simulated endpoint</div>` : null}
-          </header>
-          <div class="figures">${figures(report)}</div>
-          ${trendSection(report)} ${mapSection(report)} ${levelsSection(report)} ${runsSection(report)}
-          ${promptsSection('Best prompts', report.best)} ${promptsSection('Worst prompts', report.worst)}
-          <footer>Written by Tower ${towerVersion} from the queue directory and its logs.</footer>
-        </main>
-      </body>
-    </html> `;
-  return page.markup;
+  return renderPage({
+    title,
+    header: html`<p class="over">Tower${report.timezone === null ? '' : `, times of ${report.timezone}`}</p>
+      <h1>${title}</h1>`,
+    simulated: simulatedText(report),
+    figures: figures(report),
+    sections: [
+      trendSection(report),
+      mapSection(report),
+      levelsSection(report),
+      runsSection(report),
+      promptsSection('Best prompts', report.best),
+      promptsSection('Worst prompts', report.worst),
+    ],
+    source: 'the queue directory and its logs',
+    towerVersion,
+  });
 }
 
-function figures({ trend, day, generations, paid, goodScore }: EvolutionReport): Html[] {
+function simulatedText(report: EvolutionReport): string | undefined {
+  const { simulatedPrompts: prompts, simulatedAnswers: answers } = report;
+  if (prompts && answers)
+    return 'these prompts come from a simulated endpoint, and their answers from a simulated service';
+  if (answers) return 'these answers, and so their scores, come from a simulated service';
+  return prompts ? 'these prompts come from a simulated endpoint' : undefined;
+}
+
+function figures({ trend, day, generations, costs, goodScore }: EvolutionReport): Html[] {
   const today = trend.find((entry) => entry.day === day);
   const made = generations.reduce((sum, { prompts }) => sum + prompts.filter(({ job }) => job !== null).length, 0);
   return [
@@ -50,12 +51,8 @@ function figures({ trend, day, generations, paid, goodScore }: EvolutionReport):
       today === undefined ? '–' : `${Math.round((100 * today.good) / today.scores)} %`,
       `with ${goodScore} and more`,
     ),
-    figure(`${paid.toFixed(4)} USD`, 'paid for prompts'),
+    figure(`${costs.paid.toFixed(4)} USD`, `paid for ${countText(costs.calls)} calls`),
   ];
-}
-
-function figure(value: string, what: string): Html {
-  return html`<div class="figure"><b>${value}</b><span>${what}</span></div>`;
 }
 
 function trendSection({ trend, byWrapper }: EvolutionReport): Html {
@@ -92,63 +89,123 @@ function trendSection({ trend, byWrapper }: EvolutionReport): Html {
   </section>`;
 }
 
-function mapSection({ table }: EvolutionReport): Html {
+function mapSection({ table, goodScore }: EvolutionReport): Html {
   return html`<section>
     <h2>What is expected of each style and category</h2>
     ${table.jobs === 0 ? html`<p class="soft">Nothing was scored yet.</p>` : heatMap(table.rows)}
-    <p class="soft">
-      Expected score with its 95 % interval, from ${countText(table.jobs)} scored jobs; below it the scores of the cell
-      itself.
+    <p class="soft after">
+      Expected score with its 95 % interval, from ${countText(table.jobs)} scored jobs; below it how many scores the
+      cell itself has, and the share with ${goodScore} and more.
     </p>
   </section>`;
 }
 
-function levelsSection({ levels }: EvolutionReport): Html {
-  const last = levels.at(-1);
+function levelsSection({ levels, incomingLimits }: EvolutionReport): Html {
+  const [first, last] = [levels[0], levels.at(-1)];
   return html`<section>
     <h2>Queue</h2>
     ${
-      last === undefined
+      first === undefined || last === undefined
         ? html`<p class="soft">The monitor has no line of this day.</p>`
-        : html`${levelsChart(levels)}
-            <p class="soft">
-              At ${last.time}: ${last.incoming} incoming, ${last.processed} processed, ${last.error} in error,
-              ${last.archive} archived.
-            </p>`
+        : html`${levelsChart(levels, incomingLimits)} ${levelsTable(first, last)}`
     }
   </section>`;
 }
 
-function runsSection({ generations }: EvolutionReport): Html | undefined {
-  if (generations.length === 0) return undefined;
+function levelsTable(first: LevelSample, last: LevelSample): Html {
+  return html`<table class="after">
+    <tr>
+      <th></th>
+      <th class="number">${first.time.slice(11)}</th>
+      <th class="number">${last.time.slice(11)}</th>
+      <th class="number">Change</th>
+    </tr>
+    ${(['incoming', 'processed', 'error', 'archive'] as const).map((stage) => {
+      const change = last[stage] - first[stage];
+      return html`<tr>
+        <td class="name">${stage}</td>
+        <td class="number">${countText(first[stage])}</td>
+        <td class="number">${countText(last[stage])}</td>
+        <td class="number">${change > 0 ? '+' : ''}${countText(change)}</td>
+      </tr>`;
+    })}
+  </table>`;
+}
+
+function runsSection({ generations, failedRuns }: EvolutionReport): Html | undefined {
+  if (generations.length === 0 && failedRuns.length === 0) return undefined;
   return html`<section class="long">
     <h2>Runs of the producer</h2>
+    ${generations.length === 0 ? null : runsTable(generations)} ${failedTable(failedRuns)} ${notMade(generations)}
+  </section>`;
+}
+
+function runsTable(generations: EvolutionReport['generations']): Html {
+  return html`<div class="wide">
+    <table>
+      <tr>
+        <th>Run</th>
+        <th class="number">Generation</th>
+        <th class="number">Learned from</th>
+        <th class="number">Made</th>
+        <th class="number">USD</th>
+        <th>Ahead</th>
+      </tr>
+      ${generations.map(
+        ({ run, generation, learnedFrom, prompts, paid }) =>
+          html`<tr>
+            <td class="name">${run.replace(/^produce-/, '')}</td>
+            <td class="number">${learnedFrom === null ? '–' : generation}</td>
+            <td class="number">${learnedFrom?.sampleCount ?? 'explored'}</td>
+            <td class="number">${prompts.filter(({ job }) => job !== null).length} of ${prompts.length}</td>
+            <td class="number">${paid.toFixed(4)}</td>
+            <td class="why">
+              ${learnedFrom === null ? '' : [...learnedFrom.topStyles, ...learnedFrom.topCategories].join(', ')}
+            </td>
+          </tr>`,
+      )}
+    </table>
+  </div>`;
+}
+
+function failedTable(failedRuns: EvolutionReport['failedRuns']): Html | undefined {
+  if (failedRuns.length === 0) return undefined;
+  return html`<h3>Failed</h3>
     <div class="wide">
       <table>
-        <tr>
-          <th>Run</th>
-          <th class="number">Generation</th>
-          <th class="number">Learned from</th>
-          <th class="number">Made</th>
-          <th class="number">USD</th>
-          <th>Ahead</th>
-        </tr>
-        ${generations.map(
-          ({ run, generation, learnedFrom, prompts, paid }) =>
+        ${failedRuns.map(
+          ({ run, reason }) =>
             html`<tr>
-              <td>${run}</td>
-              <td class="number">${generation}</td>
-              <td class="number">${learnedFrom?.sampleCount ?? 'explored'}</td>
-              <td class="number">${prompts.filter(({ job }) => job !== null).length} of ${prompts.length}</td>
-              <td class="number">${paid.toFixed(4)}</td>
-              <td>
-                ${learnedFrom === null ? '' : [...learnedFrom.topStyles, ...learnedFrom.topCategories].join(', ')}
-              </td>
+              <td class="name">${run.replace(/^produce-/, '')}</td>
+              <td class="why">${reason}</td>
             </tr>`,
         )}
       </table>
-    </div>
-  </section>`;
+    </div>`;
+}
+
+function notMade(generations: EvolutionReport['generations']): Html | undefined {
+  const failed = generations.flatMap(({ run, prompts }) =>
+    prompts.flatMap(({ style, category, topic, job, error }) =>
+      job === null
+        ? [{ run, prompt: `${style} × ${category}, ${topic}`, error: error ?? 'no reason was recorded' }]
+        : [],
+    ),
+  );
+  if (failed.length === 0) return undefined;
+  return html`<h3>Not made</h3>
+    <div class="wide">
+      <table>
+        ${failed.map(
+          ({ run, prompt, error }) =>
+            html`<tr>
+              <td class="name">${run.replace(/^produce-/, '')}</td>
+              <td class="why">${prompt}</td>
+              <td class="why">${error}</td>
+            </tr>`,
+        )}
+      </table>
+    </div>`;
 }
 
 function promptsSection(title: string, prompts: readonly ReportedPrompt[]): Html | undefined {
@@ -156,8 +213,11 @@ function promptsSection(title: string, prompts: readonly ReportedPrompt[]): Html
   return html`<section class="long">
     <h2>${title}</h2>
     ${prompts.map(
-      ({ job, style: written, category, topic, wrapper, score, prompt, answer }) =>
-        html`<h3>${score} points: ${written} × ${category}${topic === null ? '' : `, ${topic}`} (${wrapper})</h3>
+      ({ job, style: written, category, topic, wrapper, score, simulated, prompt, answer }) =>
+        html`<h3>
+            ${score} points: ${written} × ${category}${topic === null ? '' : `, ${topic}`}
+            (${wrapper}${simulated ? ', simulated' : ''})
+          </h3>
           <p class="soft"><code>${job}</code></p>
           ${asWritten(prompt ?? 'The prompt is lost: the original wrote the answer over it.')}
           <details>

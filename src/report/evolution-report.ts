@@ -1,20 +1,18 @@
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
-
 import type { Config } from '../config/schema.js';
 import { TowerError } from '../errors.js';
-import { undefinedIfAbsent } from '../files/absent.js';
-import type { GenerationRecord } from '../syntx/evolution/generation-record.js';
+import type { FailedRun, GenerationRecord } from '../syntx/evolution/generation-record.js';
 import { cellTable, type CellTable } from '../syntx/learning/cell-table.js';
-import { scoredJobs, type SyntxFiles } from '../syntx/open-syntx.js';
-import type { ScoredJobRecord } from '../syntx/queue/evidence.js';
+import { asEvidence, type SyntxFiles } from '../syntx/open-syntx.js';
+import type { ScoredJobRecord } from '../syntx/queue/lesson.js';
 import { instantOf, wallClock } from '../syntx/queue/local-time.js';
+import { readCosts, readLevels, type Costs, type LevelSample } from './evolution-logs.js';
 
-const hourMs = 3_600_000;
-const dayMs = 24 * hourMs;
+const dayMs = 24 * 3_600_000;
 /** Days before the reported one that the trend goes back. */
 const trendDays = 13;
 const namedPrompts = 5;
+/** Files of one job may be in several places while it is moved. */
+const findAmong = 5;
 const normalQuantile = 1.96;
 
 /** Scores of one local day. */
@@ -29,17 +27,6 @@ export interface DayScores {
   readonly good: number;
 }
 
-/** Queue levels at one hour, as the monitor's log has them. */
-export interface LevelSample {
-  /** `2026-01-05 14:00`, local. */
-  readonly time: string;
-  readonly at: number;
-  readonly incoming: number;
-  readonly processed: number;
-  readonly error: number;
-  readonly archive: number;
-}
-
 /** A scored prompt with its answer. */
 export interface ReportedPrompt {
   readonly job: string;
@@ -48,6 +35,8 @@ export interface ReportedPrompt {
   readonly topic: string | null;
   readonly wrapper: string;
   readonly score: number;
+  /** The service that answered said that it is simulated. */
+  readonly simulated: boolean;
   readonly prompt: string | null;
   readonly answer: string | null;
 }
@@ -65,13 +54,21 @@ export interface EvolutionReport {
   }[];
   readonly table: CellTable;
   readonly levels: readonly LevelSample[];
+  /** Fewer or more waiting prompts are flagged by the monitor. */
+  readonly incomingLimits: { readonly low: number; readonly high: number };
   readonly generations: readonly GenerationRecord[];
+  readonly failedRuns: readonly FailedRun[];
   readonly best: readonly ReportedPrompt[];
   readonly worst: readonly ReportedPrompt[];
-  /** USD of the day. */
-  readonly paid: number;
+  /** Of the day. */
+  readonly costs: Costs;
   readonly goodScore: number;
+  /** Something of the day is simulated. */
   readonly simulated: boolean;
+  /** The endpoint that made prompts of the day. */
+  readonly simulatedPrompts: boolean;
+  /** The service that answered. */
+  readonly simulatedAnswers: boolean;
 }
 
 /** @param day local, `YYYY-MM-DD`. @throws TowerError `USAGE` for another form of a day. */
@@ -80,8 +77,9 @@ export async function buildEvolutionReport(
   day: string,
 ): Promise<EvolutionReport> {
   const { timezone } = syntx;
-  const start = instantOf(`${day}T00:00:00`, timezone);
-  if (!/^\d{4}-\d{2}-\d{2}$/.test(day) || start === undefined) {
+  // At noon every day has the same date in all readings of its clock; the thirtieth of February is another day.
+  const noon = /^\d{4}-\d{2}-\d{2}$/.test(day) ? instantOf(`${day}T12:00:00`, timezone) : undefined;
+  if (noon === undefined || localDay(noon, timezone) !== day) {
     throw new TowerError('USAGE', `expected a day such as 2026-01-05, found ${JSON.stringify(day)}`);
   }
   const dayOf = (at: number) => localDay(at, timezone);
@@ -90,25 +88,28 @@ export async function buildEvolutionReport(
   const ofDay = upToDay.filter(({ scoredAt }) => dayOf(scoredAt) === day);
   const { goodScore } = syntx.learning;
   const { styles, topics } = syntx.generation;
-  const known = new Set(upToDay.map(({ id }) => id));
-  const jobs = (await scoredJobs(files.queue)).filter(({ id }) => known.has(id));
   const history = await files.evolution.history();
   const generations = history.flatMap(({ at, record }) => (record !== null && dayOf(at) === day ? [record] : []));
+  const failedRuns = (await files.evolution.failures()).filter(({ at }) => dayOf(Date.parse(at)) === day);
+  const simulatedPrompts = generations.some(({ simulated }) => simulated);
+  const simulatedAnswers = ofDay.some(({ simulated }) => simulated);
   const ranked = [...ofDay].sort((a, b) => b.score - a.score || a.scoredAt - b.scoredAt);
   const best = ranked.slice(0, namedPrompts);
   const worst = ranked.slice(namedPrompts).reverse().slice(0, namedPrompts);
   return {
-    ...{ day, timezone: timezone ?? null, goodScore, generations },
-    trend: trendOf(upToDay, { from: dayOf(start - trendDays * dayMs), dayOf, goodScore }),
+    ...{ day, timezone: timezone ?? null, goodScore, generations, failedRuns },
+    trend: trendOf(upToDay, { from: dayOf(noon - trendDays * dayMs), dayOf, goodScore }),
     byWrapper: wrappersOf(ofDay, goodScore),
-    table: cellTable(jobs, { styles, topics }, syntx.learning),
+    table: cellTable(asEvidence(upToDay), { styles, topics }, syntx.learning),
+    // The hour at which the day ends belongs to it, too.
     levels: (await readLevels(files.logDirectory, timezone)).filter(
-      ({ at }) => at >= start - dayMs && at <= start + dayMs + 2 * hourMs,
+      ({ at }) => dayOf(at) === day || dayOf(at - 1) === day,
     ),
     best: await Promise.all(best.map((job) => reported(files, job))),
     worst: await Promise.all(worst.map((job) => reported(files, job))),
-    paid: generations.reduce((sum, { paid }) => sum + paid, 0),
-    simulated: generations.some(({ simulated }) => simulated),
+    incomingLimits: { low: syntx.monitor.incomingLow, high: syntx.monitor.incomingHigh },
+    costs: await readCosts(files.dataLogDirectory, day),
+    ...{ simulated: simulatedPrompts || simulatedAnswers, simulatedPrompts, simulatedAnswers },
   };
 }
 
@@ -155,27 +156,16 @@ function wrappersOf(records: readonly ScoredJobRecord[], goodScore: number): Evo
 }
 
 async function reported({ queue }: SyntxFiles, job: ScoredJobRecord): Promise<ReportedPrompt> {
-  const [shown] = await queue.find(job.baseName, 1);
-  const { style, category, topic, wrapper, score } = job;
+  const { place, baseName } = job;
+  const there = await queue.show({ place, baseName });
+  // Archived, or tried anew, since it was read; the original archives the prompt before its metadata.
+  const found = there.fault === null && there.prompt !== null ? [] : await queue.find(baseName, findAmong);
+  const shown = found.find(({ prompt }) => prompt !== null) ?? found[0] ?? there;
+  const { style, category, topic, wrapper, score, simulated } = job;
   return {
-    ...{ job: job.baseName, style, category, topic, wrapper, score },
-    ...{ prompt: shown?.prompt ?? null, answer: shown?.response ?? null },
+    ...{ job: job.baseName, style, category, topic, wrapper, score, simulated },
+    ...{ prompt: shown.prompt, answer: shown.response ?? there.response },
   };
-}
-
-const levelLine =
-  /^(\d{4}-\d{2}-\d{2}) (\d{2}:\d{2}) \| Incoming: (\d+) *\| Processed: (\d+) *\| Error: (\d+) *\| Archive: (\d+)/;
-
-async function readLevels(directory: string, timezone: string | undefined): Promise<LevelSample[]> {
-  const text = (await readFile(join(directory, 'queue_status_hourly.log'), 'utf8').catch(undefinedIfAbsent)) ?? '';
-  return text.split('\n').flatMap((line) => {
-    const match = levelLine.exec(line);
-    if (match === null) return [];
-    const [, day = '', time = '', ...counts] = match;
-    const at = instantOf(`${day}T${time}:00`, timezone);
-    const [incoming = 0, processed = 0, error = 0, archive = 0] = counts.map(Number);
-    return at === undefined ? [] : [{ time: `${day} ${time}`, at, incoming, processed, error, archive }];
-  });
 }
 
 function meanOf(values: readonly number[]): number {

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import type { Log } from '../log/logger.js';
+import type { ServiceOptions } from '../service-options.js';
 import type { Ledger } from './ledger/ledger.js';
 import type { RunRecord } from './ledger/runs.js';
 import { buildTrainingSet, NoTrainingDataError, type TrainingSet } from './training-set/build-training-set.js';
@@ -32,7 +32,10 @@ export type PlannedTraining =
  * Decides what a cycle trains. Repeatable: a cycle that has planned a run gets the same one again, and an unfinished run
  * with the same fingerprint is continued under its own version instead of being started anew. A version is trained once.
  */
-export async function planTraining(input: PlanTrainingInput, { log }: { log: Log }): Promise<PlannedTraining> {
+export async function planTraining(
+  input: PlanTrainingInput,
+  { signal, log }: Pick<ServiceOptions, 'signal' | 'log'>,
+): Promise<PlannedTraining> {
   const { ledger, cycle } = input;
   const version = versionOf(cycle);
   const planned = ledger.runs.byVersion(version);
@@ -48,7 +51,8 @@ export async function planTraining(input: PlanTrainingInput, { log }: { log: Log
   const draft = join(input.runsDirectory, `.${version}.draft`);
   await rm(draft, { recursive: true, force: true });
   try {
-    const set = await buildTrainingSet({ ledger, directory: join(draft, 'dataset'), ...input.trainingSet });
+    const target = { ledger, directory: join(draft, 'dataset'), ...input.trainingSet };
+    const set = await buildTrainingSet(target, { signal });
     const fingerprint = trainingFingerprint({
       trainingSetSha256: set.sha256,
       hyperparameters: { ...input.hyperparameters, simulated: input.simulated },

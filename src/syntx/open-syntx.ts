@@ -8,6 +8,7 @@ import { EvolutionLog } from './evolution/evolution-log.js';
 import type { MonitorLimits } from './monitor/observe-queue.js';
 import { SyntxLogs } from './logs/syntx-logs.js';
 import type { ScoredJob } from './learning/scored-job.js';
+import type { ScoredJobRecord } from './queue/lesson.js';
 import { openQueue, type SyntxQueue } from './queue/syntx-queue.js';
 
 /** The queue directory and the logs beside it. */
@@ -17,6 +18,8 @@ export interface SyntxFiles {
   readonly evolution: EvolutionLog;
   /** Where `*.log` files grow old. */
   readonly logDirectory: string;
+  /** Where the JSON lines of producer and consumers are. */
+  readonly dataLogDirectory: string;
 }
 
 export interface OpenSyntxOptions {
@@ -33,14 +36,16 @@ export function openSyntx({ config: { syntx }, home, host, log }: OpenSyntxOptio
   const root = queueDirectory(syntx);
   const beside = join(dirname(root), 'logs');
   const logDirectory = resolve(syntx.logDirectory ?? beside);
+  const dataLogDirectory = resolve(syntx.dataLogDirectory ?? beside);
   const zone = syntx.timezone === undefined ? {} : { timeZone: syntx.timezone };
   return {
     queue: openQueue(root, { instance: `${host}:${home}`, create: syntx.createQueue, log, ...zone }),
     logs: new SyntxLogs({
-      ...{ cronDirectory: logDirectory, dataDirectory: resolve(syntx.dataLogDirectory ?? beside), ...zone },
+      ...{ cronDirectory: logDirectory, dataDirectory: dataLogDirectory, ...zone },
     }),
     evolution: new EvolutionLog({ directory: logDirectory, log, ...zone }),
     logDirectory,
+    dataLogDirectory,
   };
 }
 
@@ -57,9 +62,15 @@ export function monitorLimits({ monitor }: SyntxConfig): MonitorLimits {
   return { incoming: { low, high }, processedWithinHours, errorShare };
 }
 
-/** What is learned from. Scores of the other scorer are on another scale, so they count as another wrapper's. */
-export async function scoredJobs(queue: SyntxQueue): Promise<ScoredJob[]> {
-  const records = await queue.scoredJobs();
+type Evidence = ScoredJob & Pick<ScoredJobRecord, 'simulated'>;
+
+/** What is learned from. */
+export async function scoredJobs(queue: SyntxQueue): Promise<Evidence[]> {
+  return asEvidence(await queue.scoredJobs());
+}
+
+/** Scores of the other scorer are on another scale, so they count as another wrapper's. */
+export function asEvidence(records: readonly ScoredJobRecord[]): Evidence[] {
   return records.map((record) =>
     record.scorer === 'v1' ? record : { ...record, wrapper: `${record.wrapper} (${record.scorer})` },
   );

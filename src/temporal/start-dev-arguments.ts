@@ -17,6 +17,8 @@ export function startDevArguments(input: StartDevInput): string[] {
     // Priorities order a queue strictly only when it has one partition.
     ...['--dynamic-config-value', 'matching.numTaskqueueReadPartitions=1'],
     ...['--dynamic-config-value', 'matching.numTaskqueueWritePartitions=1'],
+    // Every step is handed on by a queue that is read 20 times a second by default: 45 ms a step, now 5.
+    ...['--dynamic-config-value', 'history.transferProcessorMaxPollRPS=2000'],
     ...databaseArguments(input.databasePath),
   ];
 }

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-/** Why a trainer ended without its artefact (design section 4). The table in `fault-policy.ts` says what follows from each. */
+/** Why a trainer ended without its artefact (only some reasons pass by trying again). The table in `fault-policy.ts` says what follows from each. */
 export const faultClassSchema = z.enum([
   'out-of-memory',
   'bad-config',

@@ -49,7 +49,9 @@ export class LaunchFollower {
   }
 
   #take(line: string, stream: 'stdout' | 'stderr'): readonly TrainerEvent[] {
-    if (!progressBar.test(line)) this.#tails[stream] = `${this.#tails[stream]}${line}\n`.slice(-tailLength);
+    // Of a line without end only its last part can stay in the tail.
+    if (!progressBar.test(line.slice(-tailLength)))
+      this.#tails[stream] = `${this.#tails[stream]}${line}\n`.slice(-tailLength);
     return this.#parse(line, stream);
   }
 }

@@ -1,3 +1,5 @@
+import { isDeepStrictEqual } from 'node:util';
+
 import { z } from 'zod';
 
 import { writeJsonDurable } from '../files/durable-write.js';
@@ -5,7 +7,12 @@ import { readJsonIfExists } from '../files/read-json.js';
 import type { RunDirectory } from './run-directory.js';
 
 /** `owner.json`: the workflow execution that a run belongs to now. A later cycle that goes on with the run takes it over. */
-const runOwnerSchema = z.object({ workflowId: z.string(), workflowRunId: z.string() });
+const runOwnerSchema = z.object({
+  workflowId: z.string(),
+  workflowRunId: z.string(),
+  /** Run id of the workflow's first execution; a workflow id comes again after the database was deleted. */
+  firstRunId: z.string().optional(),
+});
 
 export type RunOwner = z.output<typeof runOwnerSchema>;
 
@@ -16,6 +23,9 @@ export async function readRunOwner(run: RunDirectory): Promise<RunOwner | undefi
 /** Takes a run over; durable before it returns. */
 export async function writeRunOwner(run: RunDirectory, owner: RunOwner): Promise<void> {
   const known = await readRunOwner(run);
-  if (known?.workflowId === owner.workflowId && known.workflowRunId === owner.workflowRunId) return;
-  await writeJsonDurable(run.owner, { workflowId: owner.workflowId, workflowRunId: owner.workflowRunId });
+  const { workflowId, workflowRunId } = owner;
+  const isKnown = known?.workflowId === workflowId && known.workflowRunId === workflowRunId;
+  // Whoever takes the run over knows the first execution; its trainings do not.
+  const record = runOwnerSchema.parse({ ...(isKnown && known), ...owner });
+  if (!isDeepStrictEqual(known, record)) await writeJsonDurable(run.owner, record);
 }

@@ -3,6 +3,7 @@ import { mkdir, rm } from 'node:fs/promises';
 import { z } from 'zod';
 
 import { namesIn } from '../files/absent.js';
+import { namingFullDisk } from '../files/disk-full.js';
 import { writeJsonDurable } from '../files/durable-write.js';
 import { readJsonIfExists } from '../files/read-json.js';
 import type { RunDirectory } from './run-directory.js';
@@ -28,7 +29,7 @@ export async function readStopIntent(run: RunDirectory, generation: number): Pro
 
 /** Forbids every further start in this generation; durable before it returns. An earlier intent is replaced. */
 export async function writeStopIntent(run: RunDirectory, generation: number, reason: StopReason): Promise<void> {
-  await mkdir(run.stops, { recursive: true });
+  await namingFullDisk(run.stops, () => mkdir(run.stops, { recursive: true }));
   const intent: StopIntent = { reason, requestedAt: new Date().toISOString() };
   await writeJsonDurable(run.stopFile(generation), intent);
 }

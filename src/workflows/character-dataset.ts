@@ -12,6 +12,7 @@ import type { CharacterDisplay } from './character-display.js';
 import { renderDataset } from './character-render.js';
 import type { CharacterSlot } from './character-slot.js';
 import type { PauseControl } from './pause-control.js';
+import { waitForPlace } from './place-while-paused.js';
 import { hostWorkPolicy } from './policies.js';
 import type { ReviewAnswer, ReviewControl } from './review-control.js';
 import { withinLimit } from './stage-limit.js';
@@ -40,14 +41,17 @@ export interface CharacterDataset {
 
 /** Images, captions and, where the job asks for it, a person's approval of both. */
 export async function makeDataset(parts: CharacterParts): Promise<CharacterDataset> {
-  const { checked, display } = parts;
+  const { checked, prepared, display, pause } = parts;
   let dataset = await makeImages(parts);
-  if (!checked.review) return dataset;
+  // What a person has approved is asked for once; an image that is put into the folder later is trained with all the same.
+  if (!checked.review || prepared.approved === true) return dataset;
   for (;;) {
+    // A review holds no place, so none may be on its way.
+    await pause.released();
     display.stage('review');
     const { state, rejected, edited, again } = await askPerson(parts, dataset);
     if (again > 0) dataset = await makeImages(parts);
-    else if (rejected > 0 || edited > 0) dataset = { ...dataset, captions: await captionImages(parts) };
+    else if (rejected > 0 || edited > 0) dataset = await recordDecision(parts, dataset, { rejected });
     if (state === 'approved') return dataset;
   }
 }
@@ -59,21 +63,39 @@ async function makeImages(parts: CharacterParts): Promise<CharacterDataset> {
   return { images: rendered?.images ?? null, captions, simulated: rendered?.simulated ?? false };
 }
 
-async function askPerson(
-  { checked, prepared: { run, planned }, placement, display, pause, review, slot }: CharacterParts,
-  { images, captions }: CharacterDataset,
-): Promise<ReviewAnswer> {
+/** What the dataset says of itself has to be what a person has left of it. */
+async function recordDecision(
+  parts: CharacterParts,
+  dataset: CharacterDataset,
+  { rejected }: { readonly rejected: number },
+): Promise<CharacterDataset> {
+  const { checked, prepared, placement } = parts;
   const host = proxyActivities<CharacterHostActivities>(hostWorkPolicy(placement));
-  // Nobody should wait for a place because a person has not looked yet.
-  await slot.release();
-  const facts = {
-    count: images?.planned ?? planned,
+  const counted = rejected > 0 && checked.stages.includes('generate');
+  const images = counted ? await host.finishImages({ run: prepared.run }) : dataset.images;
+  const captions = checked.stages.includes('tag') ? await captionImages(parts) : dataset.captions;
+  return { ...dataset, images, captions };
+}
+
+async function askPerson(parts: CharacterParts, { images, captions }: CharacterDataset): Promise<ReviewAnswer> {
+  const { checked, prepared, placement, pause, review, slot } = parts;
+  const { run, planned, dataset } = prepared;
+  const host = proxyActivities<CharacterHostActivities>(hostWorkPolicy(placement));
+  const question = {
+    contactSheet: `${dataset}/contact-sheet.jpg`,
+    // Of an existing dataset, the highest number may be above the count of its files.
+    count: Math.max(images?.planned ?? planned, captions?.highestNumber ?? 0),
     accepted: images?.accepted ?? captions?.images ?? planned,
     minImages: checked.minImages,
   };
-  const answer = await review.ask(facts, (decision) => host.reviewCharacter({ run, decision }));
-  display.stage('wait for a slot');
-  await slot.acquire(checked.maxConcurrent);
+  // Before anything else: whoever sees the stage `review` can decide.
+  const asked = review.ask(question, (decision) => host.reviewCharacter({ run, decision }));
+  // Its failure is told below.
+  asked.catch(() => undefined);
+  // Nobody should wait for a place because a person has not looked yet.
+  await slot.release();
+  const answer = await asked;
+  await waitForPlace(parts);
   await pause.gate();
   return answer;
 }

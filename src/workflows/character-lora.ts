@@ -16,12 +16,13 @@ import type {
   CharacterEnd,
   CharacterHostActivities,
   CharacterStage,
+  CheckedCharacter,
   ChosenEpoch,
   ImageCounts,
   ProofRecord,
   PublishRecord,
 } from '../activities/character/interfaces.js';
-import type { TowerActivities, TrainedOutcome } from '../activities/interfaces.js';
+import type { Placement, TowerActivities, TrainedOutcome } from '../activities/interfaces.js';
 import { asCancellation } from './cancellation.js';
 import { makeDataset } from './character-dataset.js';
 import { CharacterDisplay } from './character-display.js';
@@ -29,6 +30,7 @@ import { makeLora, type CharacterLora } from './character-train.js';
 import { CharacterSlot } from './character-slot.js';
 import { characterIdPrefix, characterWorkflowId } from './names.js';
 import { PauseControl } from './pause-control.js';
+import { sharingPlace, waitForPlace } from './place-while-paused.js';
 import { briefPolicy, hostWorkPolicy } from './policies.js';
 import { requireInput } from './require-input.js';
 import { ReviewControl } from './review-control.js';
@@ -138,7 +140,7 @@ async function runCharacter(
   { job, host: wantedHost, run, yields = 0 }: CharacterLoraInput,
   controls: CharacterControls,
 ): Promise<CharacterLoraResult> {
-  const { display, pause, slot, progress } = controls;
+  const { display, pause, slot } = controls;
   const placement = await tower.choosePlacement({ host: wantedHost ?? hostIn(job) });
   display.start(placement);
   const host = proxyActivities<CharacterHostActivities>(hostWorkPolicy(placement));
@@ -146,8 +148,22 @@ async function runCharacter(
   refuseOtherId(checked.slug);
   display.checked(checked);
 
-  display.stage('wait for a slot');
-  await slot.acquire(checked.maxConcurrent);
+  const owner = { checked, pause, slot, display };
+  await waitForPlace(owner);
+  return sharingPlace(owner, () => madeWithPlace({ job, run, yields }, { ...controls, checked, placement, host }));
+}
+
+interface PlacedControls extends CharacterControls {
+  readonly checked: CheckedCharacter;
+  readonly placement: Placement;
+  readonly host: CharacterHostActivities;
+}
+
+async function madeWithPlace(
+  { job, run, yields }: Pick<CharacterLoraInput, 'job' | 'run'> & { readonly yields: number },
+  { checked, placement, host, ...controls }: PlacedControls,
+): Promise<CharacterLoraResult> {
+  const { display, pause, progress } = controls;
   await pause.gate();
   display.stage('plan');
   const prepared = await host.prepareCharacter({ job, owner: workflowInfo().firstExecutionRunId, run });
@@ -185,7 +201,7 @@ async function runCharacter(
 function reasonOf({ chosen, lora }: CharacterLora, dataset: string): string {
   if (chosen === null || lora === null) return `the dataset ${dataset} is complete`;
   if (lora.outcome === 'withheld') return `not delivered: ${lora.reason}`;
-  return `${lora.name} is epoch ${chosen.epoch} of ${chosen.epochs}: ${chosen.reason}`;
+  return `${lora.name} is ${chosen.reason}`;
 }
 
 /** How a run ended that did not come to its end, and why; a cancellation itself carries no words. */
@@ -213,7 +229,7 @@ async function goOnInNewExecution(input: CharacterLoraInput, pause: PauseControl
   if (!workflowInfo().continueAsNewSuggested) return;
   await condition(allHandlersFinished);
   // A pause is known to this execution only.
-  if (pause.paused) return;
+  if (pause.standsStill) return;
   await continueAsNew<typeof characterLora>(input);
 }
 

@@ -9,7 +9,7 @@ import type {
 } from '../activities/character/interfaces.js';
 import type { PauseRecord, Placement } from '../activities/interfaces.js';
 import type { PauseControl } from './pause-control.js';
-import { characterPriority, gpuPolicy, hostWorkPolicy } from './policies.js';
+import { characterPriority, gpuPolicy, hostWorkPolicy, imagesPlacement } from './policies.js';
 
 export interface RenderOptions {
   readonly run: string;
@@ -24,12 +24,13 @@ export interface RenderOptions {
 
 /**
  * Renders what the run still lacks, turn by turn: a turn ends early when more urgent work waits for the GPU, and a pause
- * ends it after the present image. However a turn ends, the run leaves nothing in ComfyUI's queue.
+ * ends it in the present image, which is rendered again. However a turn ends, the run leaves nothing in ComfyUI's queue.
  */
 export async function renderDataset(options: RenderOptions): Promise<RenderTurn> {
   const { run, checked, placement, pause, onTurn, moveOn } = options;
+  const images = imagesPlacement(placement, checked);
   const gpu = proxyActivities<CharacterGpuActivities>({
-    ...gpuPolicy(placement),
+    ...gpuPolicy(images),
     summary: `images of ${run}`,
     priority: characterPriority(checked.priority).images,
   });
@@ -38,7 +39,7 @@ export async function renderDataset(options: RenderOptions): Promise<RenderTurn>
     await pause.gate();
     const turn = await untilPaused(
       pause,
-      () => cleared(host, run, () => gpu.renderCharacter({ run, gpuIndex: placement.gpuIndex })),
+      () => cleared(host, run, () => gpu.renderCharacter({ run, gpuIndex: images.gpuIndex })),
       () => host.countImages({ run }),
     );
     if (turn === undefined) continue;

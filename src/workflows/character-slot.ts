@@ -1,6 +1,6 @@
 import { condition, defineSignal, proxyActivities, setHandler, workflowInfo } from '@temporalio/workflow';
 
-import type { CharacterTowerActivities } from '../activities/character/interfaces.js';
+import type { CharacterPriority, CharacterTowerActivities } from '../activities/character/interfaces.js';
 import { slotGrantedSignal } from './names.js';
 import { briefPolicy } from './policies.js';
 
@@ -22,14 +22,18 @@ export class CharacterSlot {
     });
   }
 
-  /** Waits for a place; the one asked first gets it first. */
-  async acquire(max: number): Promise<void> {
+  get held(): boolean {
+    return this.#asked && this.#granted === this.#number;
+  }
+
+  /** Waits for a place: whoever presses more gets it first, then whoever has asked first. Ends without one when it is released meanwhile. */
+  async acquire({ max, level }: { readonly max: number; readonly level: CharacterPriority }): Promise<void> {
     this.#number += 1;
     const { workflowId } = workflowInfo();
     this.#asked = true;
     do {
-      await tower.requestSlot({ workflowId, number: this.#number, max });
-    } while (!(await condition(() => this.#granted === this.#number, askAgainAfter)));
+      await tower.requestSlot({ workflowId, number: this.#number, max, level });
+    } while (!(await condition(() => this.held || !this.#asked, askAgainAfter)));
   }
 
   /** A no-op without a place or a request for one. */

@@ -10,7 +10,7 @@ import type {
 import type { TrainedOutcome } from '../activities/interfaces.js';
 import type { CharacterParts } from './character-dataset.js';
 import { cleared } from './character-render.js';
-import { characterPriority, gpuPolicy, hostWorkPolicy } from './policies.js';
+import { characterPriority, gpuPolicy, hostWorkPolicy, imagesPlacement } from './policies.js';
 import { withinLimit } from './stage-limit.js';
 import { superviseTraining, trainingPolicy } from './train-run.js';
 
@@ -68,12 +68,13 @@ async function deliverLora({
 
   await pause.gate();
   display.stage('prove');
+  const images = imagesPlacement(placement, checked);
   const gpu = proxyActivities<CharacterGpuActivities>({
-    ...gpuPolicy(placement),
+    ...gpuPolicy(images),
     summary: `prove ${lora.name}`,
     priority: characterPriority(checked.priority).training,
   });
-  const proof = await cleared(host, run, () => gpu.proveLora({ run, gpuIndex: placement.gpuIndex }));
+  const proof = await cleared(host, run, () => gpu.proveLora({ run, gpuIndex: images.gpuIndex }));
   display.proven(proof);
   // Graphs that name the alias must not get a LoRA of which nobody knows that it works.
   return { chosen, lora: checked.alias ? await host.publishAlias({ run }) : lora, proof };

@@ -1,6 +1,7 @@
 import { proxyActivities } from '@temporalio/workflow';
 
 import type { CleanRecord, SyntxActivities } from '../activities/syntx/interfaces.js';
+import { reportDayBefore } from './daily-report.js';
 import { PromptDisplay } from './prompt-display.js';
 import { checkPromptInput, logicalTimeOf, requirePromptId } from './prompt-input.js';
 import { lookPolicy } from './prompt-policies.js';
@@ -14,11 +15,13 @@ export interface CleanQueueInput {
 
 export interface CleanQueueResult extends CleanRecord {
   readonly logicalTime: string;
+  /** Page of the day before, when this run has written it. */
+  readonly report: string | null;
 }
 
 const tower = proxyActivities<SyntxActivities>(lookPolicy);
 
-/** `cleanQueue`: the guide's three rules; everything that goes is reported. */
+/** `cleanQueue`: the guide's three rules, and old folders of producer runs; everything that goes is reported. The first run of a day reports the day before. */
 export async function cleanQueue(input: CleanQueueInput = {}): Promise<CleanQueueResult> {
   requirePromptId('clean');
   checkPromptInput(input, { names: ['logicalTime', 'dryRun'] });
@@ -27,11 +30,12 @@ export async function cleanQueue(input: CleanQueueInput = {}): Promise<CleanQueu
   display.stage('clean');
   const run = `clean-${logicalTime.replaceAll(/[-:.]/g, '')}`;
   const record = await tower.cleanQueue({ run, dryRun: input.dryRun ?? false });
-  const { temporary, broken, logs, dryRun } = record;
+  const { temporary, broken, logs, runs, dryRun } = record;
   display.row(
     dryRun ? 'Would go' : 'Gone',
-    `${temporary} temporary files, ${broken} prompts without metadata, ${logs} logs`,
+    `${temporary} temporary files, ${broken} prompts without metadata, ${logs} logs, ${runs} folders of producer runs`,
   );
+  const report = dryRun ? null : await reportDayBefore(() => tower.reportDayBefore({ logicalTime }), display);
   display.stage('done');
-  return { logicalTime, ...record };
+  return { logicalTime, ...record, report };
 }

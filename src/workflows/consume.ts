@@ -2,6 +2,7 @@ import {
   ActivityFailure,
   ApplicationFailure,
   CancellationScope,
+  patched,
   proxyActivities,
   uuid4,
   workflowInfo,
@@ -47,6 +48,8 @@ export interface ConsumePromptsResult {
   readonly ended: string;
   /** Jobs that went back to `incoming` before, because nobody worked on them any more. */
   readonly takenBack: number;
+  /** Some of the answers came from a simulated service. */
+  readonly simulated: boolean;
 }
 
 const tower = proxyActivities<SyntxActivities>(briefPolicy);
@@ -72,6 +75,7 @@ export async function consumePrompts(input?: ConsumePromptsInput): Promise<Consu
   } finally {
     await CancellationScope.nonCancellable(() => tower.closeConsumer({ consumer, counts: run.counts }));
   }
+  run.markAtEnd();
   display.stage('done');
   return { logicalTime, wrapper, ...run.result, takenBack: plan.takenBack };
 }
@@ -103,6 +107,9 @@ class ConsumerRun {
   #lost = 0;
   #faultsInARow = 0;
   #ended: string | undefined;
+  #simulated = false;
+  /** Without waiting for the end, which a run that fails never comes to; not so in runs that began with an older Tower. */
+  readonly #marksAtOnce = patched('consumer-marks-at-once');
 
   constructor(parts: RunParts) {
     this.#parts = parts;
@@ -124,9 +131,17 @@ class ConsumerRun {
     const sum = this.#scores.reduce((total, score) => total + score, 0);
     return {
       ...{ claimed: this.#claimed, processed: this.#processed, low: this.#low, unscored: this.#unscored },
-      ...{ lost: this.#lost, ended: this.#ended ?? 'batch' },
+      ...{ lost: this.#lost, ended: this.#ended ?? 'batch', simulated: this.#simulated },
       meanScore: this.#scores.length === 0 ? null : Math.round((100 * sum) / this.#scores.length) / 100,
     };
+  }
+
+  markAtEnd(): void {
+    if (this.#simulated && !this.#marksAtOnce) this.#mark();
+  }
+
+  #mark(): void {
+    this.#parts.display.simulated('Wrapper service', true);
   }
 
   async #lane(): Promise<void> {
@@ -154,10 +169,20 @@ class ConsumerRun {
       return await calibratePrompt({ consumer, job, gpuIndex: plan.gpu?.index ?? null });
     } catch (error) {
       const fault = CancellationScope.current().consideredCancelled ? 'CANCELLED' : faultOf(error);
-      if (fault.startsWith('WRAPPER_')) return tower.giveUpPrompt({ consumer, job });
+      if (fault.startsWith('WRAPPER_')) return this.#giveUp(job);
       if (fault === 'LEASE_LOST') return 'lost';
       await CancellationScope.nonCancellable(() => tower.giveBackPrompt({ job }));
       throw asCancellation(error);
+    }
+  }
+
+  /** Ends a job without an answer; another program may have ended it first. */
+  async #giveUp(job: PromptReference): Promise<End> {
+    try {
+      return await tower.giveUpPrompt({ consumer: this.#parts.consumer, job });
+    } catch (error) {
+      if (faultOf(error) === 'LEASE_LOST' && patched('lost-when-given-up')) return 'lost';
+      throw error;
     }
   }
 
@@ -171,7 +196,9 @@ class ConsumerRun {
     );
   }
 
-  #countOutcome({ stage, score, reason }: PromptOutcome): void {
+  #countOutcome({ stage, score, reason, simulated = false }: PromptOutcome): void {
+    if (simulated && !this.#simulated && this.#marksAtOnce) this.#mark();
+    this.#simulated ||= simulated;
     if (score !== null) this.#scores.push(score);
     if (stage === 'processed' || stage === 'archive') this.#processed += 1;
     else if (score === null) this.#unscored += 1;

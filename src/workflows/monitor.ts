@@ -1,6 +1,7 @@
 import { proxyActivities } from '@temporalio/workflow';
 
 import type { MonitorRecord, SyntxActivities } from '../activities/syntx/interfaces.js';
+import { reportDayBefore } from './daily-report.js';
 import { PromptDisplay } from './prompt-display.js';
 import { checkPromptInput, logicalTimeOf, requirePromptId } from './prompt-input.js';
 import { lookPolicy } from './prompt-policies.js';
@@ -12,11 +13,13 @@ export interface MonitorQueueInput {
 
 export interface MonitorQueueResult extends MonitorRecord {
   readonly logicalTime: string;
+  /** Page of the day before, when this run has written it. */
+  readonly report: string | null;
 }
 
 const tower = proxyActivities<SyntxActivities>(lookPolicy);
 
-/** `monitorQueue`: the guide's line in the guide's file, metrics, and what is not well; jobs that nobody works on go back. */
+/** `monitorQueue`: the guide's line in the guide's file, metrics, and what is not well; jobs that nobody works on go back. The first of a day reports the day before. */
 export async function monitorQueue(input: MonitorQueueInput = {}): Promise<MonitorQueueResult> {
   requirePromptId('monitor');
   checkPromptInput(input, { names: ['logicalTime'] });
@@ -26,6 +29,7 @@ export async function monitorQueue(input: MonitorQueueInput = {}): Promise<Monit
   const record = await tower.observeQueue({ logicalTime });
   display.row('Queue', record.line.replaceAll(' | ', ', '));
   display.row('Flags', record.flags.map(({ text }) => text).join('; ') || 'none');
+  const report = await reportDayBefore(() => tower.reportDayBefore({ logicalTime }), display);
   display.stage('done');
-  return { logicalTime, ...record };
+  return { logicalTime, ...record, report };
 }

@@ -19,6 +19,7 @@ export const releaseSlotSignal = 'releaseSlot';
 export const slotGrantedSignal = 'slotGranted';
 export const slotsQuery = 'slots';
 export const approveUpdateName = 'approve';
+export const reviewQueryName = 'review';
 
 /** Ids of the prompt evolution's runs; one at a time of each. */
 export const promptWorkflowIds = {

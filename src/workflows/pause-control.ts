@@ -14,6 +14,8 @@ export const resumeUpdate = defineUpdate<undefined>('resume');
  */
 export class PauseControl {
   #paused = false;
+  #stopping = false;
+  #held = false;
   #pauseStage: (() => Promise<PauseRecord>) | undefined;
 
   constructor(onChange: (paused: boolean) => void) {
@@ -25,12 +27,15 @@ export class PauseControl {
       pauseUpdate,
       async (): Promise<PauseRecord> => {
         change(true);
+        this.#stopping = true;
         try {
           return this.#pauseStage ? await this.#pauseStage() : { state: 'idle', step: 0 };
         } catch (error) {
           // No complete state came in time: the run goes on, and does not claim to be paused.
           change(false);
           throw error;
+        } finally {
+          this.#stopping = false;
         }
       },
       {
@@ -57,9 +62,29 @@ export class PauseControl {
     return this.#paused;
   }
 
-  /** Waits while the run is paused. */
+  /** Paused, and what was at work has stopped. */
+  get settled(): boolean {
+    return this.#paused && !this.#stopping;
+  }
+
+  /** Nothing may begin: paused, or held up by {@link hold}. */
+  get standsStill(): boolean {
+    return this.#paused || this.#held;
+  }
+
+  /** Keeps the run where it is, also after the pause, until it has back what it has given away meanwhile. */
+  hold(held: boolean): void {
+    this.#held = held;
+  }
+
+  /** Waits while the run is held up. */
+  async released(): Promise<void> {
+    await condition(() => !this.#held);
+  }
+
+  /** Waits while the run stands still. */
   async gate(): Promise<void> {
-    await condition(() => !this.#paused);
+    await condition(() => !this.standsStill);
   }
 
   /** Runs a stage that `pauseStage` can interrupt after a complete state. */

@@ -1,6 +1,8 @@
 import type { ActivityOptions } from '@temporalio/workflow';
 
-import type { CharacterPriority } from '../activities/character/interfaces.js';
+import type { CharacterPriority, CheckedCharacter } from '../activities/character/interfaces.js';
+import type { Placement } from '../activities/interfaces.js';
+import { gpuQueue } from '../temporal/task-queues.js';
 
 /**
  * Timeouts of the daily cycle, and timeouts and retries of every activity, in one place. What cannot be retried says so
@@ -68,7 +70,13 @@ export function gpuPolicy(placement: { gpuQueue: string; heartbeatTimeoutMs: num
   };
 }
 
-/** Waiting order at a GPU (design section 3): the lower key goes first. */
+/** Where a run's images are made: on ComfyUI's own GPU of the host, whichever one trains. */
+export function imagesPlacement(placement: Placement, { imagesGpuIndex: gpuIndex }: CheckedCharacter): Placement {
+  if (gpuIndex === undefined) return placement;
+  return { ...placement, gpuIndex, gpuQueue: gpuQueue(placement.host, gpuIndex) };
+}
+
+/** Waiting order at a GPU, what a person or a clock waits for first: the lower key goes first. */
 export const gpuPriority = {
   urgent: { priorityKey: 1 },
   dailyTraining: { priorityKey: 2 },

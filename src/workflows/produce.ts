@@ -1,4 +1,4 @@
-import { CancellationScope, isCancellation, proxyActivities, rootCause } from '@temporalio/workflow';
+import { CancellationScope, isCancellation, log, patched, proxyActivities, rootCause } from '@temporalio/workflow';
 
 import type { ProductionDecision, SyntxActivities } from '../activities/syntx/interfaces.js';
 import { asCancellation } from './cancellation.js';
@@ -51,10 +51,11 @@ export async function producePrompts(input: ProducePromptsInput = {}): Promise<P
   const logicalTime = logicalTimeOf(input);
   const display = new PromptDisplay('Producer', logicalTime);
   display.stage('decide');
-  const decision = await tower.decideProduction({ logicalTime, count, force });
-  const { run, make, reason } = decision;
-  display.row('Prompts', reason);
+  let decision: ProductionDecision | undefined;
   try {
+    decision = await tower.decideProduction({ logicalTime, count, force });
+    const { run, make, reason } = decision;
+    display.row('Prompts', reason);
     const recovered = await publishLeftovers(decision);
     const known = { logicalTime, run, reason, waiting: decision.waiting, requested: make, recovered };
     if (make === 0) {
@@ -65,25 +66,49 @@ export async function producePrompts(input: ProducePromptsInput = {}): Promise<P
     return { ...known, ...(await produce({ ...decision, logicalTime }, display)), outcome: 'produced' };
   } catch (thrown) {
     const error = asCancellation(thrown);
-    const why = isCancellation(error) ? 'cancelled on request' : (rootCause(error) ?? 'no reason given');
-    await CancellationScope.nonCancellable(() => tower.recordNoProduction({ run, reason: why.slice(0, 500) }));
+    const isNoted = decision !== undefined || patched('undecided-runs-are-recorded');
+    if (isNoted) await recordFailure({ run: decision?.run ?? undecidedRun(logicalTime), logicalTime, error });
     throw error;
   }
 }
 
-async function publishLeftovers({ leftovers, heartbeatTimeoutMs }: ProductionDecision): Promise<number> {
+/** A run is named where it is decided; one that could not be has its time all the same. */
+function undecidedRun(logicalTime: string): string {
+  return `produce-${logicalTime.replaceAll(/[-:.]/g, '')}-undecided`;
+}
+
+async function recordFailure(failed: {
+  readonly run: string;
+  readonly logicalTime: string;
+  readonly error: unknown;
+}): Promise<void> {
+  const { run, logicalTime, error } = failed;
+  const why = isCancellation(error) ? 'cancelled on request' : (rootCause(error) ?? 'no reason given');
+  try {
+    await CancellationScope.nonCancellable(() =>
+      tower.recordNoProduction({ run, reason: why.slice(0, 500), logicalTime }),
+    );
+  } catch (notRecorded) {
+    // Why the run has failed says more than why that could not be noted, often for the same reason.
+    log.warn('a failed run is not in the history', { run, reason: rootCause(notRecorded) ?? null });
+  }
+}
+
+/** @returns prompts that are in the queue only now: an interrupted run may have written some of its own before. */
+async function publishLeftovers({ leftovers, kept, heartbeatTimeoutMs }: ProductionDecision): Promise<number> {
   const work = proxyActivities<SyntxActivities>(promptWorkPolicy(heartbeatTimeoutMs));
-  let recovered = 0;
-  for (const run of leftovers) recovered += (await work.publishPrompts({ run })).written;
-  return recovered;
+  let written = 0;
+  for (const run of leftovers) written += (await work.publishPrompts({ run })).written;
+  return Math.min(written, kept ?? written);
 }
 
 async function produce(
-  { run, make, logicalTime, heartbeatTimeoutMs }: ProductionDecision & { readonly logicalTime: string },
+  decision: ProductionDecision & { readonly logicalTime: string },
   display: PromptDisplay,
 ): Promise<
   Pick<ProducePromptsResult, 'written' | 'failed' | 'learnedFrom' | 'generation' | 'archived' | 'paid' | 'simulated'>
 > {
+  const { run, make, logicalTime, heartbeatTimeoutMs } = decision;
   const work = proxyActivities<SyntxActivities>(promptWorkPolicy(heartbeatTimeoutMs));
   display.stage('learn');
   const drawn = await work.drawPrompts({ run, make, logicalTime });
@@ -91,9 +116,9 @@ async function produce(
   display.row('Generation', `${drawn.generation}, from ${drawn.learnedFrom} scored jobs (${drawn.policy})${ahead}`);
 
   display.stage('generate');
-  const { generatePrompts } = proxyActivities<SyntxActivities>(generationPolicy(heartbeatTimeoutMs));
+  const { generatePrompts } = proxyActivities<SyntxActivities>(generationPolicy(decision));
   const made = await generatePrompts({ run });
-  display.simulated(made.simulated);
+  display.simulated('Endpoint', made.simulated);
   display.row('Made', `${made.made} of ${drawn.prompts}${made.stopped === null ? '' : `, then ${made.stopped}`}`);
 
   display.stage('write');

@@ -18,8 +18,9 @@ export class PromptDisplay {
     this.row('Stage', stage);
   }
 
-  simulated(simulated: boolean): void {
-    if (simulated) this.#rows.set('Endpoint', '**simulated**');
+  /** @param server what the run asks: the `Endpoint` that writes prompts, or the `Wrapper service`. */
+  simulated(server: 'Endpoint' | 'Wrapper service', simulated: boolean): void {
+    if (simulated) this.row(server, '**simulated**');
     upsertSearchAttributes([{ key: keys.simulated, value: simulated }]);
   }
 

@@ -1,12 +1,12 @@
 import type { ActivityOptions } from '@temporalio/workflow';
 import type { Duration } from '@temporalio/common';
 
-import type { ConsumerPlan } from '../activities/syntx/interfaces.js';
+import type { ConsumerPlan, ProductionDecision } from '../activities/syntx/interfaces.js';
 import { briefPolicy, gpuPriority } from './policies.js';
 
 /** The last resort for a run of each kind: the server ends it, and the next one takes up what it leaves. */
 export const promptExecutionTimeouts = {
-  produce: '4 hours',
+  produce: '24 hours',
   consume: '24 hours',
   monitor: '30 minutes',
   clean: '1 hour',
@@ -17,9 +17,20 @@ export function promptWorkPolicy(heartbeatTimeout: Duration): ActivityOptions {
   return { ...briefPolicy, startToCloseTimeout: '2 hours', heartbeatTimeout };
 }
 
-/** The endpoint may be away for a while; after so long the run ends, and the next firing tries again. */
-export function generationPolicy(heartbeatTimeout: Duration): ActivityOptions {
-  return { ...promptWorkPolicy(heartbeatTimeout), scheduleToCloseTimeout: '90 minutes' };
+/** Before the last resort above, so that a run ends in order. */
+const longestGenerationMs = 20 * 60 * 60_000;
+
+/** The activity itself gives up an endpoint that is not there, long before this. */
+export function generationPolicy({
+  heartbeatTimeoutMs,
+  // Missing in histories that began before it was told.
+  generationLimitMs = longestGenerationMs,
+}: Pick<ProductionDecision, 'heartbeatTimeoutMs' | 'generationLimitMs'>): ActivityOptions {
+  const limitMs = Math.min(longestGenerationMs, generationLimitMs);
+  return {
+    ...promptWorkPolicy(heartbeatTimeoutMs),
+    ...{ startToCloseTimeout: limitMs, scheduleToCloseTimeout: limitMs },
+  };
 }
 
 /** Looks at the whole queue and its logs, which may be large; its first attempt has no run to ask for a heartbeat's period. */
@@ -37,7 +48,8 @@ export function calibrationPolicy(
   return {
     ...briefPolicy,
     ...{ startToCloseTimeout: attemptLimitMs, heartbeatTimeout: heartbeatTimeoutMs, summary },
-    cancellationType: 'WAIT_CANCELLATION_COMPLETED',
+    // Not waited for: between two attempts that may take half an hour, and an attempt whose job is given back can settle nothing.
+    cancellationType: 'TRY_CANCEL',
     ...(gpu !== null && { taskQueue: gpu.queue, priority: gpuPriority.promptWork }),
   };
 }

@@ -1,8 +1,8 @@
-import { ApplicationFailure, condition, defineUpdate, setHandler } from '@temporalio/workflow';
+import { ApplicationFailure, condition, defineQuery, defineUpdate, setHandler } from '@temporalio/workflow';
 
 import type { ReviewRecord } from '../activities/character/interfaces.js';
 import { reviewFaults, type ReviewDecision, type ReviewFacts } from '../character/review-decision.js';
-import { approveUpdateName } from './names.js';
+import { approveUpdateName, reviewQueryName } from './names.js';
 
 /** What a decision came to. */
 export interface ReviewAnswer extends ReviewRecord {
@@ -13,13 +13,22 @@ export interface ReviewAnswer extends ReviewRecord {
 /** A person's decision about the contact sheet. */
 const approveUpdate = defineUpdate<ReviewAnswer, [ReviewDecision]>(approveUpdateName);
 
+/** What a person is asked to look at. */
+export interface ReviewQuestion extends ReviewFacts {
+  /** On the GPU host. */
+  readonly contactSheet: string;
+}
+
+/** What a run waits for a decision about; `null` when it does not. */
+const reviewQuery = defineQuery<ReviewQuestion | null>(reviewQueryName);
+
 interface Review {
-  readonly facts: ReviewFacts;
+  readonly question: ReviewQuestion;
   readonly apply: (decision: ReviewDecision) => Promise<ReviewRecord>;
   answer?: ReviewAnswer;
 }
 
-/** The review of a contact sheet by a person. One instance for each workflow execution; it registers the update. */
+/** The review of a contact sheet by a person. One instance for each workflow execution; it registers update and query. */
 export class ReviewControl {
   #review: Review | undefined;
   #busy = false;
@@ -28,6 +37,7 @@ export class ReviewControl {
     setHandler(approveUpdate, (decision) => this.#decide(decision), {
       validator: (decision: ReviewDecision) => this.#check(decision),
     });
+    setHandler(reviewQuery, () => this.#review?.question ?? null);
   }
 
   /**
@@ -35,8 +45,8 @@ export class ReviewControl {
    *
    * @param apply - Carries a decision out; when it fails, the decision is refused and the review goes on.
    */
-  async ask(facts: ReviewFacts, apply: Review['apply']): Promise<ReviewAnswer> {
-    const review: Review = { facts, apply };
+  async ask(question: ReviewQuestion, apply: Review['apply']): Promise<ReviewAnswer> {
+    const review: Review = { question, apply };
     this.#review = review;
     try {
       await condition(() => review.answer !== undefined);
@@ -62,7 +72,7 @@ export class ReviewControl {
   #check(decision: ReviewDecision): void {
     if (this.#review === undefined) throw notInReview();
     if (this.#busy) throw refused('another decision about this contact sheet is being carried out');
-    const faults = reviewFaults(decision, this.#review.facts);
+    const faults = reviewFaults(decision, this.#review.question);
     if (faults.length > 0) throw refused(faults.join('; '));
   }
 }

@@ -1,4 +1,6 @@
-import type { SlotRequest } from '../activities/character/interfaces.js';
+import type { CharacterPriority, SlotRequest } from '../activities/character/interfaces.js';
+
+const levels: readonly CharacterPriority[] = ['urgent', 'high', 'normal', 'low'];
 
 /** Who is at work, and who waits in which order. */
 export interface SlotState {
@@ -6,7 +8,7 @@ export interface SlotState {
   readonly waiting: readonly SlotRequest[];
 }
 
-/** A counting semaphore as a plain value: places are given in the order in which they were asked for. */
+/** A counting semaphore as a plain value: places are given by level, and in one level in the order in which they were asked for. */
 export class SlotQueue {
   #holders: SlotRequest[];
   #waiting: SlotRequest[];
@@ -29,7 +31,7 @@ export class SlotQueue {
     return this.#granted.length > 0;
   }
 
-  /** Repeatable: who holds a place is told so again, who waits keeps its position. */
+  /** Repeatable: who holds a place is told so again, who waits keeps its position in its level. Nobody is put out of a place. */
   request(request: SlotRequest): void {
     const { workflowId } = request;
     if (this.#holders.some((holder) => holder.workflowId === workflowId)) {
@@ -41,6 +43,8 @@ export class SlotQueue {
     this.#waiting = known
       ? this.#waiting.map((waiting) => (waiting.workflowId === workflowId ? request : waiting))
       : [...this.#waiting, request];
+    // Stable: those of one level stay in their order.
+    this.#waiting.sort((one, other) => rankOf(one) - rankOf(other));
     this.#fill();
   }
 
@@ -69,4 +73,8 @@ export class SlotQueue {
       this.#granted.push(next);
     }
   }
+}
+
+function rankOf({ level = 'normal' }: SlotRequest): number {
+  return levels.indexOf(level);
 }

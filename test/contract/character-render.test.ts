@@ -7,7 +7,7 @@ import { afterEach, beforeEach, expect, it } from 'vitest';
 
 import { makeRun } from '../../src/activities/character/prepare-run.js';
 import { renderDataset, type RenderingProgress } from '../../src/activities/character/render-dataset.js';
-import { readServerRecord } from '../../src/activities/character/server-record.js';
+import { readComfyuiRecord } from '../../src/character/comfyui-record.js';
 import type { CharacterRun } from '../../src/character/character-run.js';
 import { parseCharacterJob } from '../../src/character/job-file.js';
 import { readJournal } from '../../src/character/journal.js';
@@ -26,14 +26,19 @@ beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'tower-'));
   server = await startComfyuiServer({ directory: join(folder, 'comfyui'), settings: { renderMs: 5 } });
   client = createComfyuiClient({ baseUrl: server.address, log });
-  const [datasets, runs] = [join(folder, 'datasets'), join(folder, 'runs')];
-  for (const made of [datasets, runs]) await mkdir(made);
-  run = await makeRun({ job: parseCharacterJob(smallJob), datasets, runs, owner: 'one', run: undefined });
+  for (const made of ['datasets', 'runs']) await mkdir(join(folder, made));
+  run = await made();
 });
 afterEach(async () => {
   await server.close();
   await rm(folder, { recursive: true, force: true });
 });
+
+function made(fields: Readonly<Record<string, unknown>> = {}) {
+  const [datasets, runs] = [join(folder, 'datasets'), join(folder, 'runs')];
+  const job = parseCharacterJob({ ...smallJob, ...fields });
+  return makeRun({ job, datasets, runs, owner: job.name, run: undefined });
+}
 
 function render(
   shouldStop: () => { readonly reason: string } | undefined = () => undefined,
@@ -60,7 +65,7 @@ it('renders what a run lacks, and nothing twice', async () => {
   expect(await readdir(run.dataset.images)).toHaveLength(12);
   expect(seen.at(-1)).toMatchObject({ stage: 'rendering', accepted: 12, planned: 12 });
   expect(server.statistics().renders).toHaveLength(12);
-  expect(await readServerRecord(run.paths.directory)).toMatchObject({ simulated: true });
+  expect(await readComfyuiRecord(run.paths.directory)).toMatchObject({ simulated: true });
 });
 
 it('refuses bad images and renders them again with another seed (W2, W3)', async () => {
@@ -79,4 +84,46 @@ it('refuses bad images and renders them again with another seed (W2, W3)', async
 it('fails at once when ComfyUI can make none of the images', async () => {
   server.addFaults([{ prompt: {}, times: 100, fault: { kind: 'error', message: 'the model is broken' } }]);
   await expect(render()).rejects.toMatchObject({ code: 'RENDER_FAILED', retryable: false });
+});
+
+it('ends before hours are spent when every image is rejected for the same reason (W8)', async () => {
+  run = await made({ name: 'Blank', minImages: 4 });
+  server.addFaults([{ prompt: {}, times: 1000, fault: { kind: 'output', output: 'blank' } }]);
+  await expect(render()).rejects.toMatchObject({
+    ...{ code: 'IMAGES_ALL_REJECTED', retryable: false, details: { rejected: 10, count: 12 } },
+    message: expect.stringMatching(/blank/) as string,
+    next: expect.stringContaining(run.dataset.rejected) as string,
+  });
+  // Of 48, with what was under way at the end.
+  expect(server.statistics().renders.length).toBeLessThan(20);
+  // A run that goes on spends nothing more.
+  const before = server.statistics().renders.length;
+  await expect(render()).rejects.toMatchObject({ code: 'IMAGES_ALL_REJECTED' });
+  expect(server.statistics().renders).toHaveLength(before);
+});
+
+it('ends as soon as too few images can be accepted, and not before (W8)', async () => {
+  run = await made({ name: 'Few', count: 40 });
+  const flat = (index: number) => ({
+    prompt: { match: `_v1/${index}-` },
+    times: 1000,
+    fault: { kind: 'output', output: 'blank' } as const,
+  });
+  server.addFaults([2, 4, 6, 8, 10].map(flat));
+  await expect(render()).rejects.toMatchObject({
+    ...{ code: 'TOO_FEW_IMAGES', retryable: false, details: { lost: 5, minImages: 36, count: 40 } },
+    message: expect.stringMatching(/blank|deviat/) as string,
+  });
+  const { rejected } = await readJournal(run.paths.journal);
+  const tries = [2, 4, 6, 8, 10].map((index) => rejected.filter((entry) => entry.index === index).length);
+  expect(tries).toEqual([4, 4, 4, 4, 4]);
+  expect((await accepted()).length).toBeLessThan(25);
+});
+
+it('gives the GPU back when more urgent work asks for it before ComfyUI has answered (W8, W19)', async () => {
+  await server.close();
+  const reason = 'daily training waits';
+  expect(await render(() => ({ reason }))).toEqual({
+    ...{ planned: 12, accepted: 0, rejected: 0, stopped: reason, simulated: false },
+  });
 });

@@ -12,6 +12,7 @@ import { createComfyuiClient } from '../../src/comfyui/client.js';
 import { fillGraph, loadGraph } from '../../src/comfyui/graph-template.js';
 import { loadConfig } from '../../src/config/load-config.js';
 import type { Config } from '../../src/config/schema.js';
+import type { RoomProgress } from '../../src/gpu/make-room.js';
 import { startComfyuiServer, type ComfyuiServer } from '../../src/sims/comfyui/server.js';
 import { waitUntil } from '../support/wait-until.js';
 
@@ -49,7 +50,7 @@ esac
 const freed = () => comfyui.statistics().requests['POST /free'] ?? 0;
 
 it('has ComfyUI give its memory back before a training, and names it when it does not (W19)', async () => {
-  const need = { gpuIndex: 0, bytes: gigabytes(10) };
+  const need = { gpuIndex: 0, bytes: gigabytes(10), setting: 'gpu.trainVramGigabytes' as const };
   await makeRoomFor({ config: await config(500) }, need, options);
   expect(freed()).toBe(1);
   await expect(makeRoomFor({ config: await config(9_000) }, need, options)).rejects.toMatchObject({
@@ -73,4 +74,39 @@ it('does not free ComfyUI before its own rendering: what it holds counts as free
   await waitUntil('a loaded model', () => client.history(promptId));
   await makeRoomForImages({ config: full }, place, options);
   expect(freed()).toBe(0);
+});
+
+it('waits for a ComfyUI that is still starting: no turn on the GPU is spent on that (W1, W10)', async () => {
+  const { address } = comfyui;
+  const lines: string[] = [];
+  const ownLog = pino({ level: 'warn' }, { write: (line: string) => lines.push(line) });
+  const place = { client: createComfyuiClient({ baseUrl: address, log }), gpuIndex: 0 };
+  const loaded = await config(500);
+  await comfyui.close();
+  const told: (string | undefined)[] = [];
+  const onProgress = (progress: RoomProgress) => told.push(progress.waitsFor.code);
+  const room = makeRoomForImages({ config: loaded }, place, { ...options, log: ownLog, onProgress });
+  await Promise.race([waitUntil('an absence', () => lines.some((line) => line.includes('ComfyUI is away'))), room]);
+  comfyui = await startComfyuiServer({ directory: join(home, 'comfyui'), port: Number(new URL(address).port) });
+  await room;
+  expect(told).toContain('COMFYUI_UNREACHABLE');
+});
+
+it('a GPU that could not hold the work even empty is not waited for, and the setting is named (W19)', async () => {
+  const need = { gpuIndex: 0, bytes: gigabytes(12.5), setting: 'character.trainVramGigabytes' as const };
+  await expect(makeRoomFor({ config: await config(500) }, need, options)).rejects.toMatchObject({
+    ...{ code: 'GPU_TOO_SMALL', retryable: false },
+    message: 'GPU 0 (NVIDIA RTX 3060) has 12288 MB in all, 12800 MB are needed (character.trainVramGigabytes)',
+    next: expect.stringContaining('lower character.trainVramGigabytes') as string,
+  });
+  // Nobody was asked for what would not help.
+  expect(freed()).toBe(0);
+  await makeRoomFor({ config: await config(0) }, { ...need, bytes: gigabytes(12) }, options);
+
+  const place = { client: createComfyuiClient({ baseUrl: comfyui.address, log }), gpuIndex: 0 };
+  const small = await config(500);
+  const character = { ...small.character, imageVramGigabytes: 13 };
+  await expect(makeRoomForImages({ config: { ...small, character } }, place, options)).rejects.toMatchObject({
+    ...{ code: 'GPU_TOO_SMALL', message: expect.stringContaining('character.imageVramGigabytes') as string },
+  });
 });

@@ -25,6 +25,26 @@ async function queued(running: number, pending: number): Promise<void> {
   });
 }
 
+test('a stop while ComfyUI is away does not wait for it to come back', async () => {
+  bench = await RenderBench.start({
+    settings: { renderMs: 100 },
+    // The second image does not come while the server is being closed.
+    faults: [{ prompt: { after: 1 }, fault: { kind: 'slow', renderMs: 60_000 } }],
+  });
+  const stop = { reason: 'daily training waits' };
+  let isGone = false;
+  const onImage = async () => {
+    await bench.server.close();
+    isGone = true;
+    return 'accepted' as const;
+  };
+  const { summary } = await bench.render(await bench.images(10), {
+    shouldStop: () => (isGone ? stop : undefined),
+    onImage,
+  });
+  expect(summary).toMatchObject({ delivered: 1, stopped: stop });
+});
+
 describe.each(['A', 'N'] as const)('dialect %s', (dialect) => {
   test('a stop lets the running image be delivered and takes back the one that waits', async () => {
     bench = await RenderBench.start({ dialect, settings: { renderMs: 500 } });

@@ -101,6 +101,29 @@ describe('again and again', () => {
     expect(bench.server.statistics().accepted).toBeLessThanOrEqual(atMost);
   });
 
+  test.each([
+    { what: 'out of memory', fault: outOfMemory, times: 2, code: 'RENDER_OUT_OF_MEMORY' },
+    { what: 'interrupted', fault: interrupted, times: 3, code: 'RENDER_INTERRUPTED' },
+    { what: 'output missing', fault: output('missing'), times: 3, code: 'RENDER_OUTPUT_BAD' },
+  ])('$what: what an earlier batch has failed by does not count in the next', async ({ fault, times, code }) => {
+    const rule = { prompt: { match: 'number image-2' }, times, fault };
+    bench = await RenderBench.start({ settings: { renderMs: 10 }, faults: [rule] });
+    const images = await bench.images(3);
+    await expect(bench.render(images)).rejects.toMatchObject({ code });
+    const again = await bench.render(images);
+    expect(again.summary.delivered).toBe(3);
+  });
+
+  test('never taken: RENDER_LOST with what ComfyUI answers', async () => {
+    const fault = { kind: 'status', status: 500, body: 'a custom node is broken' } as const;
+    bench = await RenderBench.start({ faults: [{ route: 'POST /prompt', times: 100, fault }] });
+    await expect(bench.render(await bench.images(3), { limits: { losses: 2 } })).rejects.toMatchObject({
+      code: 'RENDER_LOST',
+      retryable: true,
+      message: expect.stringMatching(/did not take it: .*status 500: a custom node is broken/) as string,
+    });
+  });
+
   test('deleted from the queue: RENDER_LOST', async () => {
     bench = await RenderBench.start({
       settings: { renderMs: 150 },

@@ -43,6 +43,7 @@ test('ComfyUI restarts again and again with the same image: RENDER_LOST', async 
   await expect(rendering).rejects.toMatchObject({
     code: 'RENDER_LOST',
     retryable: true,
-    message: expect.stringMatching(/lost 3 times, last because ComfyUI was restarted/) as string,
+    // The last restart may meet the prompt while it is being submitted.
+    message: expect.stringMatching(/lost 3 times, last because ComfyUI (was restarted|did not take it)/) as string,
   });
 });

@@ -111,6 +111,13 @@ describe('ends like sd-scripts', () => {
     expect(stderr).toContain("extra keys not allowed @ data['shufle_caption']");
   });
 
+  it('a base model that is not there', async () => {
+    await change('config.toml', { pretrained_model_name_or_path: '/nowhere/base.safetensors' });
+    const { exitCode, stderr } = await start();
+    expect(exitCode).toBe(1);
+    expect(stderr).toContain('"/nowhere/base.safetensors" is neither a valid local path nor a valid repo id');
+  });
+
   it('a scheduler without warm-up that is given one', async () => {
     await change('config.toml', { lr_scheduler: 'constant', lr_warmup_steps: 100 });
     expect((await start()).stderr).toContain('ValueError: constant does not require `num_warmup_steps`');

@@ -29,11 +29,12 @@ it('carries three editors’ batches from the upload to a delivered adapter and 
   const summary = await world.ingest(cycle);
   expect(summary).toMatchObject({ listed: 3, imported: 3, postponedCount: 0, rows: { updated: 0, quarantined: 0 } });
 
-  const set = await buildTrainingSet({
-    ...{ ledger, directory: join(directory, 'dataset'), format: 'editor', heldOutShare: 0.1 },
+  const target = {
+    ...{ ledger, directory: join(directory, 'dataset'), format: 'editor' as const, heldOutShare: 0.1 },
     ...{ snippets: true, snippetQualityLabel: 'gut (Training)', feedback: true },
     positiveFeedbackTypes: ['suggestion_used'],
-  });
+  };
+  const set = await buildTrainingSet(target, options);
   expect(set.trainSamples).toBeGreaterThan(15);
   expect(set.heldOutSamples).toBeGreaterThan(0);
   const firstSample = JSON.parse((await readFile(set.trainPath, 'utf8')).split('\n')[0] ?? '') as object;

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
+import { TowerError } from '../../src/errors.js';
 import { landscapeSchema } from '../../src/sims/syntx/landscape.js';
 import { startSyntxService, type SyntxService } from '../../src/sims/syntx/server.js';
 import { SyntxLogs } from '../../src/syntx/logs/syntx-logs.js';
@@ -63,7 +64,9 @@ function lines(...path: string[]): Record<string, unknown>[] {
 it('a good answer ends in processed, with its lines in the logs', async () => {
   await world.put('incoming', first, { prompt });
   const job = await claim();
-  expect(await calibrateJob(request(job), options)).toMatchObject({ stage: 'processed', score: 98, repeated: false });
+  expect(await calibrateJob(request(job), options)).toMatchObject({
+    ...{ stage: 'processed', score: 98, simulated: true, repeated: false },
+  });
   const response = world.text('processed', `${first}_response.txt`);
   expect(world.metadata('processed', first)['syntex_result']).toMatchObject({
     ...{ wrapper: 'sigma', worker_id: 'cron_sigma', session_id: '519c9a2e', response_text: response },
@@ -149,6 +152,18 @@ describe('a stored answer', () => {
     ]);
   });
 
+  it('is kept until there is room for it: the model is not asked again', async () => {
+    await world.put('incoming', first, { prompt });
+    const job = await claim();
+    const store = queue.storeAnswer.bind(queue);
+    queue.storeAnswer = () => {
+      queue.storeAnswer = store;
+      return Promise.reject(new TowerError('DISK_FULL', 'no space is left', { retryable: true }));
+    };
+    expect(await calibrateJob(request(job), options)).toMatchObject({ stage: 'processed', score: 98 });
+    expect(service.calls()).toHaveLength(1);
+  });
+
   it('of another wrapper is none', async () => {
     await world.put('incoming', first, { prompt });
     const job = await claim();
@@ -184,7 +199,9 @@ describe('a fault', () => {
       },
       tower: { faults: [{ detail: 'busy' }, { detail: 'Gateway Time-out' }, { detail: 'Gateway Time-out' }] },
     });
-    expect(world.metadata('error', `${first}__retry1`)).not.toHaveProperty('syntex_result');
+    const ended = world.metadata('error', `${first}__retry1`);
+    expect((ended['last_error'] as { duration_ms: number }).duration_ms).toBeGreaterThan(0);
+    expect(ended).not.toHaveProperty('syntex_result');
     expect(await queue.scoredJobs()).toEqual([]);
     expect(lines('data', 'syntex_calibrations.jsonl')).toMatchObject([
       { success: false, error: 'HTTPError: Server Error 503', response: null, retry_count: 0 },

@@ -1,5 +1,7 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import OpenAI from 'openai';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
+import { patienceMs } from '../../src/syntx/generation/time-limits.js';
 import { failure, withServer } from '../support/server-faults.js';
 import { llmKey, LlmWorld, plan } from '../support/llm-world.js';
 
@@ -106,6 +108,26 @@ describe('the rate limit and the connection', () => {
       expect(world.made[0]!.retries).toBeGreaterThanOrEqual(1);
     },
   );
+
+  it('a call that takes too long names the limit and its key', async () => {
+    world.faults({ fault: { kind: 'silence' }, times: 9 });
+    expect(await failure(world.generate(plan('Yoga'), { timeoutSeconds: 0.2 }))).toMatchObject({
+      code: 'LLM_UNREACHABLE',
+      message: expect.stringContaining('no whole answer within 0.2 s (syntx.generation.timeoutSeconds)') as string,
+    });
+  });
+
+  it('no other limit comes before it: neither of Node’s fetch (5 minutes) nor of the client library (10)', async () => {
+    const limits = shortOtherLimits();
+    try {
+      world.faults({ fault: { kind: 'slow', milliseconds: 3000 } });
+      await world.generate(plan('Yoga'), { timeoutSeconds: 60 });
+    } finally {
+      limits.restore();
+    }
+    expect(world.made).toMatchObject([{ retries: 0 }]);
+    expect(world.server.requests).toHaveLength(1);
+  });
 });
 
 describe('what is not asked again', () => {
@@ -129,10 +151,38 @@ describe('a run without hope', () => {
   it.each([
     [{ kind: 'status', status: 401 }, 1],
     [{ kind: 'rate-limit', quota: true }, 4],
+    [{ kind: 'status', status: 402 }, 4],
   ] as const)('ends with the first prompt: %j', async (fault, requests) => {
     world.faults({ fault, times: 999 });
     await failure(world.generate(plan('a', 'b', 'c', 'd', 'e', 'f'), { parallelism: 1 }));
     expect(world.server.requests).toHaveLength(requests);
+  });
+
+  it.each([[{ kind: 'status', status: 400 }], [{ kind: 'replace', body: '<html>login</html>' }]] as const)(
+    'ends after five answers that none of it can be: %j',
+    async (fault) => {
+      world.faults({ fault, times: 999 });
+      const topics = Array.from({ length: 12 }, (_, index) => `Thema ${index}`);
+      const error = await failure(world.generate(plan(...topics), { parallelism: 1 }));
+      expect(error).toMatchObject({ code: 'LLM_ANSWER_INVALID', retryable: false });
+      expect(world.server.requests).toHaveLength(5);
+    },
+  );
+
+  it('ends with the first prompt that nobody answers, and no twenty more are tried', async () => {
+    world.faults({ fault: { kind: 'cut', when: 'before-answer' }, times: 999 });
+    const topics = Array.from({ length: 20 }, (_, index) => `Thema ${index}`);
+    const error = await failure(world.generate(plan(...topics)));
+    expect(error).toMatchObject({ code: 'LLM_UNREACHABLE', retryable: true, retryAfterMs: 300_000 });
+    // Four prompts at the same time, four calls each.
+    expect(world.server.requests.length).toBeLessThanOrEqual(16);
+  });
+
+  it('goes on after a prompt without a connection when another one has been made', async () => {
+    world.faults({ containing: 'Thema 2', fault: { kind: 'cut', when: 'before-answer' }, times: 4 });
+    const topics = Array.from({ length: 6 }, (_, index) => `Thema ${index}`);
+    const summary = await world.generate(plan(...topics), { parallelism: 1 });
+    expect(summary).toMatchObject({ made: [0, 1, 3, 4, 5], stopped: null });
   });
 
   it('ends after five failures of the endpoint in a row, and keeps what was made', async () => {
@@ -144,11 +194,92 @@ describe('a run without hope', () => {
     expect(summary.stopped).toMatch(/5 prompts in a row/);
   });
 
+  it.each([
+    [{ kind: 'silence' }, 'LLM_UNREACHABLE'],
+    [{ kind: 'rate-limit' }, 'LLM_RATE_LIMITED'],
+    [{ kind: 'status', status: 503 }, 'LLM_FAILED'],
+  ] as const)('%j: ends after an hour and a half without a completion, over all attempts', async (fault, code) => {
+    world.faults({ fault, times: 999 });
+    const topics = Array.from({ length: 12 }, (_, index) => `Thema ${index}`);
+    const changes = { askingSince: Date.now() - patienceMs };
+    const error = await failure(world.generate(plan(...topics), { parallelism: 2, timeoutSeconds: 1 }, changes));
+    expect(error).toMatchObject({ code, retryable: false, next: expect.stringContaining('baseUrl') as string });
+    expect(error.message).toContain('no completion from the endpoint for 90 minutes');
+    expect(world.server.requests).toHaveLength(2);
+  });
+
+  it('is not tried again when the next attempt would come too late', async () => {
+    world.faults({ fault: { kind: 'cut', when: 'before-answer' }, times: 999 });
+    const attempt = (minutesAgo: number) =>
+      failure(world.generate(plan('Yoga'), {}, { askingSince: Date.now() - patienceMs + minutesAgo * 60_000 }));
+    expect(await attempt(6)).toMatchObject({ code: 'LLM_UNREACHABLE', retryable: true });
+    expect(await attempt(4)).toMatchObject({ code: 'LLM_UNREACHABLE', retryable: false });
+  });
+
+  it('has new patience with every completion, and keeps what was made when that is over', async () => {
+    vi.useFakeTimers({ toFake: ['Date'] });
+    try {
+      const hourMs = 3_600_000;
+      world.faults({ fault: { kind: 'cut', when: 'before-answer' }, after: 4, times: 999 });
+      const onPrompt = ({ index }: { readonly index: number }) => {
+        vi.setSystemTime(Date.now() + (index === 3 ? patienceMs : hourMs));
+        return Promise.resolve();
+      };
+      const topics = Array.from({ length: 12 }, (_, index) => `Thema ${index}`);
+      const summary = await world.generate(plan(...topics), { parallelism: 1 }, { onPrompt });
+      expect(summary).toMatchObject({ made: [0, 1, 2, 3], failed: [{ index: 4 }] });
+      expect(summary.stopped).toMatch(
+        /^no completion from the endpoint for 90 minutes, the last call: Connection error/,
+      );
+      expect(world.server.requests).toHaveLength(5);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
   it('ends at the cost limit', async () => {
     const summary = await world.generate(plan('a', 'b', 'c', 'd'), { parallelism: 1, costLimit: 0.000001 });
     expect(summary).toMatchObject({ made: [0] });
     expect(summary.stopped).toMatch(/the limit is/);
   });
+});
+
+/** As if the minutes of the other limits were fractions of a second. */
+function shortOtherLimits(): { restore: () => void } {
+  const name = Symbol.for('undici.globalDispatcher.1');
+  const globals = globalThis as unknown as Record<symbol, object>;
+  const usual = globals[name]!;
+  const Agent = usual.constructor as new (options: object) => object;
+  const usualTimeout = OpenAI.DEFAULT_TIMEOUT;
+  globals[name] = new Agent({ headersTimeout: 200, bodyTimeout: 200 });
+  OpenAI.DEFAULT_TIMEOUT = 600;
+  return {
+    restore: () => {
+      globals[name] = usual;
+      OpenAI.DEFAULT_TIMEOUT = usualTimeout;
+    },
+  };
+}
+
+it('takes an empty field for a refusal for none', async () => {
+  const text = 'Ein Prompt.';
+  const answer = { model: 'm', choices: [{ finish_reason: 'stop', message: { content: text, refusal: '' } }] };
+  await withServer(
+    (_, response) => response.setHeader('content-type', 'application/json').end(JSON.stringify(answer)),
+    async (address) => world.generate(plan('Yoga'), { baseUrl: `${address}/v1` }),
+  );
+  expect(world.made).toMatchObject([{ text, refusals: 0 }]);
+});
+
+it('without a key hides nothing of what the endpoint says', async () => {
+  const said = 'none of the models is loaded';
+  await withServer(
+    (_, response) => response.writeHead(404).end(JSON.stringify({ error: { message: said } })),
+    async (address) => {
+      const asked = world.generate(plan('Yoga'), { baseUrl: `${address}/v1` }, { apiKey: undefined });
+      expect((await failure(asked)).message).toContain(said);
+    },
+  );
 });
 
 it('never shows the key', async () => {

@@ -2,6 +2,9 @@ import OpenAI from 'openai';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 
 import { startLlmServer, type LlmServer } from '../../src/sims/llm/server.js';
+import { cellOf, drawLandscape } from '../../src/sims/syntx/landscape.js';
+import { productionStyles, productionTopics } from '../../src/syntx/generation/production-set.js';
+import { requestText, sentText } from '../../src/syntx/generation/request-text.js';
 import { simulatedPromptText } from '../../src/sims/llm/prompt-text.js';
 
 const apiKey = 'sim-key';
@@ -36,6 +39,29 @@ it('writes texts that depend on the message alone, and another one each time tha
     simulatedPromptText('Robotik', 1),
   ]);
   expect(new Set(texts).size).toBe(3);
+});
+
+it('names subject and style as the producer asks for them, so that a simulated service can tell the cell', async () => {
+  const cells = productionStyles.flatMap((style) =>
+    Object.keys(productionTopics).map((category) => ({ style, category })),
+  );
+  const landscape = drawLandscape('any');
+  const learned = {
+    ...{ sampleCount: 5, averageScore: 97.5, averageFieldCompleteness: 99 },
+    ...{ topCategories: ['bildung', 'harmlos'], topStyles: ['casual'] },
+  };
+  for (const { style, category } of cells) {
+    const topic = productionTopics[category]![0]!;
+    const planned = { style, category, topic, reason: { kind: 'random', text: '' } as const };
+    for (const learnedFrom of [null, learned]) {
+      const message = sentText(requestText(planned, { learnedFrom, feedbackStrength: 0.8 }), style, {
+        ...{ refused: 0, similar: 0 },
+      });
+      const content = (await ask(message)).choices[0]!.message.content!;
+      expect(content).toContain(`Stil: ${style}.`);
+      expect(cellOf(content, landscape)).toEqual({ style, category });
+    }
+  }
 });
 
 it('refuses as the real one: wrong key, wrong route, wrong request', async () => {

@@ -76,7 +76,7 @@ describe('an answer', () => {
       metadata: {
         request_id: expect.stringMatching(/^[0-9a-f-]{36}$/) as string,
         wrapper_chain: ['syntex_wrapper_sigma'],
-        ...{ format: null, format_fields: [], style: null, latency_ms: expect.any(Number) as number },
+        ...{ format: null, format_fields: [], style: null, latency_ms: expect.any(Number) as number, simulated: true },
       },
       ...{ field_flow: [], debug_info: null, style_info: null },
     });
@@ -158,7 +158,7 @@ describe('the defects of the real service', () => {
     await put('defects', { oldAnswer: true });
     const { data } = await post('/resonanz/chat', { prompt });
     expect(Object.keys(data)).toEqual(['response', 'metadata']);
-    expect(Object.keys(data.metadata)).toEqual(['request_id', 'wrapper_chain', 'latency_ms']);
+    expect(Object.keys(data.metadata)).toEqual(['request_id', 'wrapper_chain', 'latency_ms', 'simulated']);
   });
 
   it.each([[{}], [{ prompt: '' }], [{ prompt, max_new_tokens: 5000 }], [{ prompt, temperature: 3 }]])(

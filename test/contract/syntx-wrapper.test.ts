@@ -4,6 +4,9 @@ import { join } from 'node:path';
 
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
+import { QueueAccess } from '../../src/activities/syntx/queue-access.js';
+import type { WorkerEnvironment } from '../../src/activities/worker-environment.js';
+import { configSchema } from '../../src/config/schema.js';
 import type { Fault } from '../../src/sims/syntx/faults.js';
 import { startSyntxService, type SyntxService } from '../../src/sims/syntx/server.js';
 import { defaultRetryBudget, nextTry } from '../../src/syntx/wrapper/retry-budget.js';
@@ -68,16 +71,12 @@ describe('a call', () => {
     ]);
   });
 
-  it('reports while it waits, and ends at once when it is cancelled', async () => {
+  it('ends at once when it is cancelled', async () => {
     service.faults = [{ times: 1, fault: { kind: 'silence' } }];
     const cancel = new AbortController();
-    const reports: number[] = [];
-    const asked = client({ progressMs: 10 }).ask(prompt, 'sigma', {
-      signal: cancel.signal,
-      onProgress: ({ elapsedMs }) => reports.push(elapsedMs),
-    });
+    const asked = client().ask(prompt, 'sigma', { signal: cancel.signal });
     asked.catch(() => undefined);
-    await waitUntil('two reports', () => reports.length >= 2);
+    await waitUntil('the call', () => service.calls().length === 1);
     cancel.abort(new Error('cancelled by a person'));
     await expect(asked).rejects.toThrow('cancelled by a person');
   });
@@ -98,6 +97,46 @@ describe('the path', () => {
     service.faults = [{ path: '/api/chat', times: 1, fault: { kind: 'status', status: 500, detail: 'x' } }];
     service.defects = { ...service.defects, misplacedRoute: false };
     await one.ask(`${prompt} 3`, 'sigma');
+  });
+
+  it('is left by calls at the same time, each of which gets its answer', async () => {
+    service.defects = { ...service.defects, misplacedRoute: true };
+    const one = client();
+    const answers = await Promise.all([1, 2, 3, 4].map((number) => one.ask(`${prompt} ${number}`, 'sigma')));
+    expect(answers).toHaveLength(4);
+    expect(new Set(service.calls().map(({ path }) => path))).toEqual(new Set(['/resonanz/chat']));
+  });
+
+  it('that was left is used again once the service is mended and has no other', async () => {
+    const paths: string[] = [];
+    let mended = false;
+    await withServer(
+      (request, response) => {
+        paths.push(request.url ?? '');
+        request.resume();
+        const works = (request.url === '/api/chat') === mended;
+        response.statusCode = works ? 200 : mended ? 404 : 422;
+        response.end(JSON.stringify({ response: 'x', metadata: { wrapper_chain: ['syntex_wrapper_sigma'] } }));
+      },
+      async (url) => {
+        const one = client({ url });
+        for (let number = 1; number <= 2; number++) await one.ask(prompt, 'sigma');
+        mended = true;
+        for (let number = 1; number <= 2; number++) await one.ask(prompt, 'sigma');
+      },
+    );
+    const [chat, working] = ['/api/chat', '/resonanz/chat'];
+    expect(paths).toEqual([chat, working, working, working, chat, chat]);
+  });
+
+  it('is remembered by a whole worker process, not by one job', async () => {
+    service.defects = { ...service.defects, misplacedRoute: true };
+    const config = configSchema.parse({ syntx: { queue: directory, wrapper: { url: service.address } } });
+    const access = new QueueAccess({ config } as WorkerEnvironment);
+    await access.wrapper.ask(prompt, 'sigma');
+    service.defects = { ...service.defects, misplacedRoute: false };
+    await access.wrapper.ask(prompt, 'sigma');
+    expect(service.calls().map(({ path }) => path)).toEqual(['/resonanz/chat', '/resonanz/chat']);
   });
 
   it('of one’s own is the only one', async () => {

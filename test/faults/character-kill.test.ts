@@ -3,6 +3,7 @@ import { join } from 'node:path';
 
 import { afterAll, beforeAll, expect, it } from 'vitest';
 
+import { readStageFaults } from '../../src/character/stage-faults.js';
 import { captionOf } from '../../src/character/captions.js';
 import { parseCharacterJob } from '../../src/character/job-file.js';
 import { readJournal } from '../../src/character/journal.js';
@@ -46,7 +47,13 @@ async function expectPlannedDataset({ dataset, run }: CharacterLoraResult, job: 
 it('ends with the same dataset and every planned step once, whatever is killed on the way (W7, W10, W11, W17)', async () => {
   let control = await machine.tower.startControl();
   let gpu = await machine.tower.startGpu();
-  const job = { ...smallJob, kohya: { ...smallJob.kohya, max_train_epochs: 8 } };
+  // A ComfyUI that is killed is waited for: that is no fault of a stage.
+  const limits = { generate: { retries: 0 }, deliver: { retries: 1 } };
+  // The first time it is killed while the epoch is chosen.
+  const marker = join(machine.tower.home, 'scored');
+  const score = `[ -e ${marker} ] || { : > ${marker}; kill -9 $$; }; for sample in "$@"; do echo 1; done`;
+  const choose = { scorer: ['sh', '-c', score, 'scorer'], samples: 1 };
+  const job = { ...smallJob, limits, choose, kohya: { ...smallJob.kohya, max_train_epochs: 8 } };
   const handle = await machine.start(job);
   const { workflowId } = handle;
   const run = runDirectory(join(machine.tower.paths.runs, 'character_elara_v1'));
@@ -61,6 +68,7 @@ it('ends with the same dataset and every planned step once, whatever is killed o
   await waitUntil('8 images', async () => (await journal()) >= 8);
   await machine.tower.kill(control);
   control = await machine.tower.startControl();
+  await comfyui.addFaults([{ prompt: { match: '_v1/with-lora' }, fault: { kind: 'kill', when: 'in-step' } }]);
 
   await machine.trainingAtStep(workflowId, 5);
   await machine.tower.kill(gpu);
@@ -82,6 +90,10 @@ it('ends with the same dataset and every planned step once, whatever is killed o
   await machine.tower.kill(control);
   await machine.tower.startControl();
 
+  // In the middle of the second proof image.
+  await Promise.race([comfyui.exited(), handle.result()]);
+  await comfyui.startAgain();
+
   const result = await handle.result();
   await expectPlannedDataset(result, job);
   expect(result.training?.plannedSteps).toBeGreaterThan(0);
@@ -89,4 +101,6 @@ it('ends with the same dataset and every planned step once, whatever is killed o
   expect(result).toMatchObject({ images: { accepted: 12 }, lora: { outcome: 'published' } });
   expect(await machine.publishedLoras()).toEqual(['elara_lora-simulated-v1.safetensors']);
   expect(result.proof?.changedShare).toBeGreaterThan(0);
+  const faults = await readStageFaults(run.directory);
+  expect(faults.map(({ stage, code }) => [stage, code])).toEqual([['deliver', 'SCORER_FAILED']]);
 });

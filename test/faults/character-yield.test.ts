@@ -3,24 +3,30 @@ import { join } from 'node:path';
 import { optionalTsToDate } from '@temporalio/common/lib/time.js';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 
+import { takeSnapshot } from '../../src/cli/runs/workflow-snapshot.js';
 import { startCharacterLora } from '../../src/client.js';
 import { startComfyuiServer, type ComfyuiServer } from '../../src/sims/comfyui/server.js';
+import type { GuardedProcess } from '../../src/temporal/guarded-process.js';
 import { gpuQueue } from '../../src/temporal/task-queues.js';
+import { describeQueueBacklog } from '../../src/temporal/worker-queues.js';
 import { smallJob } from '../support/character-machine.js';
 import { DailyMachine } from '../support/daily-machine.js';
 import { waitUntil } from '../support/wait-until.js';
 
 const imageMs = 1_000;
+/** Of the daily training. */
+const dailyPriority = 2;
 let machine: DailyMachine;
 let comfyui: ComfyuiServer;
+let gpu: GuardedProcess;
 
 beforeAll(async () => {
   // So few events that a rendering goes on in a new execution when it has made way.
   machine = await DailyMachine.create({ dynamicConfig: ['limit.historyCount.suggestContinueAsNew=40'] });
   const directory = join(machine.tower.home, 'comfyui');
   comfyui = await startComfyuiServer({ directory, settings: { renderMs: imageMs } });
-  await machine.configure({ comfyui: { url: comfyui.address, directory } });
-  await Promise.all([machine.tower.startControl(), machine.tower.startGpu()]);
+  await machine.configure({ comfyui: { url: comfyui.address, directory }, gpu: { turnMinutes: 0.02 } });
+  [, gpu] = await Promise.all([machine.tower.startControl(), machine.tower.startGpu()]);
   await machine.uploadDay(0);
 });
 afterAll(async () => {
@@ -50,10 +56,22 @@ async function gpuActivities(workflowId: string, runId?: string): Promise<GpuAct
   });
 }
 
+/** Waits until the server counts a training of the daily loop in the GPU's queue, or it has begun. @returns when, as Unix milliseconds */
+async function trainingWaits(): Promise<number> {
+  const { client } = machine.tower;
+  await waitUntil('a training that waits for the GPU', async () => {
+    if ((await describeQueueBacklog(client, gpuQueue('box', 0))).has(dailyPriority)) return true;
+    const { activities } = await takeSnapshot(client, 'daily-cycle');
+    return activities.some(({ activity, state }) => activity === 'trainAdapter' && state === 'running');
+  });
+  return Date.now();
+}
+
 it('a daily training starts after the present image of a character run, which goes on after it (W8, W19)', async () => {
   const character = await startCharacterLora(machine.tower.client, { job: { ...smallJob, count: 14 } });
   await waitUntil('a rendering', () => comfyui.statistics().renders.length >= 2);
   const cycle = await machine.startCycle();
+  const seenAt = await trainingWaits();
   const { training } = await cycle.result();
   expect(training?.executedSteps).toBe(training?.plannedSteps);
   const result = await character.result();
@@ -70,10 +88,82 @@ it('a daily training starts after the present image of a character run, which go
   const after = (await gpuActivities(character.workflowId)).find(isRender);
   if (daily === undefined || before === undefined || after === undefined) throw new Error('an activity is missing');
   expect(daily.name).toBe('trainAdapter');
-  // Ten seconds after the present image: the queue's count is a few seconds old.
-  expect(before.ended - daily.scheduled).toBeLessThan(10_000 + imageMs);
+  // Ten seconds after the present image.
+  expect(daily.started - seenAt).toBeLessThan(10_000 + imageMs);
   expect(daily.started).toBeGreaterThanOrEqual(before.ended);
   expect(after.started).toBeGreaterThanOrEqual(daily.ended);
   // Nothing that was begun was lost: every image was rendered once.
   expect(comfyui.statistics().renders.filter(({ prefix }) => prefix?.includes('character_'))).toHaveLength(14 + 2);
+});
+
+/** Waits until a run has a rendering in this state. */
+function rendering(workflowId: string, state: 'waiting' | 'running') {
+  return waitUntil(`a ${state} rendering of ${workflowId}`, async () => {
+    const { activities } = await takeSnapshot(machine.tower.client, workflowId);
+    return activities.some((pending) => pending.activity === 'renderCharacter' && pending.state === state);
+  });
+}
+
+it('a daily training does not wait for a ComfyUI that a character run waits for (W8, W19)', async () => {
+  await machine.tower.stop(gpu);
+  await machine.uploadDay(1);
+  const job = { ...smallJob, name: 'Away', stages: ['generate'] };
+  const character = await startCharacterLora(machine.tower.client, { job });
+  await rendering(character.workflowId, 'waiting');
+  await comfyui.close();
+  gpu = await machine.tower.startGpu();
+  await rendering(character.workflowId, 'running');
+  const cycle = await machine.startCycle();
+  const seenAt = await trainingWaits();
+  const { training } = await cycle.result();
+  expect(training?.executedSteps).toBe(training?.plannedSteps);
+  const [before] = await gpuActivities(character.workflowId, character.firstExecutionRunId);
+  const [daily] = await gpuActivities('daily-cycle');
+  expect([before?.name, daily?.name]).toEqual(['renderCharacter', 'trainAdapter']);
+  expect((before?.ended ?? Number.NaN) - seenAt).toBeLessThan(10_000);
+
+  const { port } = new URL(comfyui.address);
+  comfyui = await startComfyuiServer({ directory: join(machine.tower.home, 'comfyui'), port: Number(port) });
+  const result = await character.result();
+  expect(result).toMatchObject({ images: { accepted: 12, rejected: 0 } });
+  expect(result.yields).toBeGreaterThanOrEqual(1);
+});
+
+it('two equal runs take turns on the GPU, and one alone is not interrupted (W19)', async () => {
+  comfyui.change({ renderMs: 300 });
+  const rendersOf = (name: string) =>
+    comfyui.statistics().renders.filter(({ prefix }) => prefix?.includes(`character_${name}_v1/`));
+  const start = (name: string, count: number) =>
+    startCharacterLora(machine.tower.client, { job: { ...smallJob, name, count } });
+  const one = await start('One', 60);
+  // Alone for longer than a turn of 1.2 s, and than the first seconds, in which nobody makes way.
+  await waitUntil('24 images', () => rendersOf('one').length >= 24);
+  // After a turn that had made way it would have gone on in a new execution.
+  expect(await gpuActivities(one.workflowId, one.firstExecutionRunId)).toEqual([]);
+  // So long that neither comes to its end before both have had two turns.
+  comfyui.change({ renderMs: 2_500 });
+  const two = await start('Two', 36);
+  const isProof = (prefix: string | null) => prefix?.includes('-lora') === true;
+  const turnsOf = () => {
+    const turns: string[] = [];
+    for (const { prefix } of comfyui.statistics().renders) {
+      const owner = /character_(one|two)_v1/.exec(prefix ?? '')?.[1];
+      if (owner !== undefined && !isProof(prefix) && turns.at(-1) !== owner) turns.push(owner);
+    }
+    return turns;
+  };
+  await waitUntil('two turns of each', () => turnsOf().length >= 4, 170_000);
+  comfyui.change({ renderMs: 50 });
+  const results = await Promise.all([one.result(), two.result()]);
+
+  expect(turnsOf().slice(0, 4)).toEqual(['one', 'two', 'one', 'two']);
+  for (const [index, { images, yields, training, lora }] of results.entries()) {
+    const [name, count] = index === 0 ? (['one', 60] as const) : (['two', 36] as const);
+    expect(images).toEqual({ planned: count, accepted: count, rejected: 0 });
+    expect(yields).toBeGreaterThanOrEqual(1);
+    expect(training).toMatchObject({ executedSteps: training?.plannedSteps, redoneSteps: 0 });
+    expect(lora?.outcome).toBe('published');
+    // Every image was rendered once, and two of them as a proof.
+    expect(rendersOf(name).map(({ outcome }) => outcome)).toEqual(Array.from({ length: count + 2 }, () => 'success'));
+  }
 });

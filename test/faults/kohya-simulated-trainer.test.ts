@@ -5,7 +5,8 @@ import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
 import { livingMembers } from '../../src/gpu/process-table.js';
-import { readEpochs, type EpochRecord } from '../../src/kohya/epochs.js';
+import { chooseEpoch } from '../../src/character/choose-epoch.js';
+import { readEpochs, readKohyaPlan, type EpochRecord } from '../../src/kohya/epochs.js';
 import type { SdScriptsFault } from '../../src/sims/sd-scripts/simulation.js';
 import type { TrainingResult } from '../../src/training/judge-launch.js';
 import { readLaunches } from '../../src/training/launch-record.js';
@@ -218,4 +219,23 @@ test('a broken image and an empty caption are named before anything is started',
     ) as string,
   });
   expect(existsSync(join(request.run.directory, 'launches'))).toBe(false);
+});
+
+test('where sd-scripts cannot hold images out, the choice says so, with a scorer too', async () => {
+  const request = await bench.request('blind', { simulation: { validation: false } });
+  expect(await trainThrough(request)).toMatchObject({ outcome: 'done', heldOutLoss: null });
+  const { heldOut } = await readKohyaPlan(request.run.directory);
+  if (heldOut.available) throw new Error('images were held out');
+  const epochs = await readEpochs(request.run.directory);
+  expect(chooseEpoch(epochs, [], heldOut.reason)).toMatchObject({
+    ...{ epoch: 4, method: 'last-epoch' },
+    reason:
+      'epoch 4, the last one: no held-out loss was measured (the installed sd-scripts cannot hold images out), ' +
+      'so no figure tells the epochs apart',
+  });
+  const scores = epochs.map(({ epoch }) => ({ epoch, scores: [epoch === 2 ? 1 : 0] }));
+  expect(chooseEpoch(epochs, scores, heldOut.reason)).toMatchObject({
+    ...{ epoch: 2, method: 'scorer' },
+    reason: expect.stringContaining('the installed sd-scripts cannot hold images out') as string,
+  });
 });

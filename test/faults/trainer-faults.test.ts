@@ -1,14 +1,14 @@
 import { readFile } from 'node:fs/promises';
 
 import { WorkflowFailedError } from '@temporalio/client';
-import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, expect, it } from 'vitest';
 
 import { failureOf, type FailureText } from '../../src/cli/runs/workflow-failure.js';
 import { takeSnapshot } from '../../src/cli/runs/workflow-snapshot.js';
 import { livingMembers } from '../../src/gpu/process-table.js';
 import { checkLedger } from '../../src/signz-mind/ledger/check.js';
 import { DailyMachine } from '../support/daily-machine.js';
-import { hundredSteps, TrainingDay } from '../support/training-day.js';
+import { hundredSteps, TrainingDay, type TrainingDayOptions } from '../support/training-day.js';
 import { waitUntil } from '../support/wait-until.js';
 
 let machine: DailyMachine;
@@ -16,8 +16,12 @@ let machine: DailyMachine;
 beforeAll(async () => {
   machine = await DailyMachine.create();
 });
-afterEach(() => machine.tower.stopWorkers());
 afterAll(() => machine.close());
+
+/** The same settings for all: a worker is started anew only where it has another fault. */
+const train = { hyperparameters: { ...hundredSteps, gradientCheckpointing: false } };
+const start = (options: Omit<TrainingDayOptions, 'seconds'>) =>
+  TrainingDay.start(machine, { train, ...options, seconds: 1 });
 
 /** Why the cycle failed, as commands show it. */
 async function failureOfCycle({ cycle }: TrainingDay): Promise<FailureText> {
@@ -27,12 +31,7 @@ async function failureOfCycle({ cycle }: TrainingDay): Promise<FailureText> {
 }
 
 it('out of memory walks down the ladder, one recorded rung for each start', async () => {
-  const training = await TrainingDay.start(machine, {
-    day: 0,
-    seconds: 2,
-    fault: { kind: 'out-of-memory', atStep: 31, untilLaunch: 2 },
-    train: { hyperparameters: { ...hundredSteps, gradientCheckpointing: false } },
-  });
+  const training = await start({ day: 0, fault: { kind: 'out-of-memory', atStep: 31, untilLaunch: 2 } });
 
   expect(await training.wholeResult()).toMatchObject({ launches: 3, redoneSteps: 20 });
 
@@ -48,11 +47,7 @@ it('out of memory walks down the ladder, one recorded rung for each start', asyn
 });
 
 it('a training that diverges is not tried again: the cycle fails and says what to do', async () => {
-  const training = await TrainingDay.start(machine, {
-    day: 1,
-    seconds: 1,
-    fault: { kind: 'diverge', atStep: 10 },
-  });
+  const training = await start({ day: 1, fault: { kind: 'diverge', atStep: 10 } });
 
   const failure = await failureOfCycle(training);
 
@@ -67,7 +62,7 @@ it('a training that diverges is not tried again: the cycle fails and says what t
 it('W18: a trainer that refuses its configuration is not tried again, and no batch is marked', async () => {
   // No such kind: the trainer ends like the real one that meets a setting it does not know.
   const fault = { kind: 'no-such-fault' } as unknown as { kind: 'crash' };
-  const training = await TrainingDay.start(machine, { day: 2, seconds: 1, fault });
+  const training = await start({ day: 2, fault });
 
   const failure = await failureOfCycle(training);
 
@@ -83,7 +78,7 @@ it('W18: a trainer that refuses its configuration is not tried again, and no bat
 
 it('W18: with marking after the import, too, nothing is marked before libraries, model and settings have proven themselves', async () => {
   const fault = { kind: 'no-such-fault' } as unknown as { kind: 'crash' };
-  const training = await TrainingDay.start(machine, { day: 4, seconds: 1, fault, server: { markAfter: 'import' } });
+  const training = await start({ day: 4, fault, server: { markAfter: 'import' } });
 
   expect((await failureOfCycle(training)).code).toBe('TRAINER_BAD_CONFIG');
 
@@ -93,7 +88,7 @@ it('W18: with marking after the import, too, nothing is marked before libraries,
 
 it('a disk that fills up inside the training: the cycle says so and waits; the next one has all its batches', async () => {
   const fault = { kind: 'disk-full', atStep: 31, onlyOnLaunch: 1 } as const;
-  const full = await TrainingDay.start(machine, { day: 5, seconds: 1, fault });
+  const full = await start({ day: 5, fault });
   const waiting = await waitUntil('the attempt that found the disk full', async () => {
     const { activities } = await takeSnapshot(machine.tower.client, 'daily-cycle');
     return activities.find(({ lastFailure }) => lastFailure !== null)?.lastFailure ?? undefined;
@@ -101,9 +96,8 @@ it('a disk that fills up inside the training: the cycle says so and waits; the n
   expect(waiting.message).toMatch(/No space left on device/);
   await full.cycle.cancel();
   await full.cycle.result().catch(() => undefined);
-  await machine.tower.stopWorkers();
 
-  const next = await TrainingDay.start(machine, { day: 6, seconds: 1 });
+  const next = await start({ day: 6 });
   expect(await next.wholeResult()).toMatchObject({ launches: 1, redoneSteps: 0 });
   const { states, faults } = machine.readLedger((ledger) => ({
     states: [...full.batches, ...next.batches].map((name) => ledger.batches.get(name)?.state),
@@ -114,12 +108,8 @@ it('a disk that fills up inside the training: the cycle says so and waits; the n
 });
 
 it('a trainer that hangs, deaf to SIGTERM and with a child, is ended to the last process and resumed', async () => {
-  const training = await TrainingDay.start(machine, {
-    day: 3,
-    seconds: 3,
-    fault: { kind: 'ignore-sigterm-with-grandchild', atStep: 31, onlyOnLaunch: 1 },
-    train: { stallMinutes: 0.05 },
-  });
+  const fault = { kind: 'ignore-sigterm-with-grandchild', atStep: 31, onlyOnLaunch: 1 } as const;
+  const training = await start({ day: 3, fault, train: { ...train, stallMinutes: 0.05 } });
 
   expect(await training.wholeResult()).toMatchObject({ launches: 2, redoneSteps: 10 });
 

@@ -1,23 +1,22 @@
 import { readdir } from 'node:fs/promises';
 
-import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, expect, it } from 'vitest';
 
 import { livingMembers } from '../../src/gpu/process-table.js';
 import { DailyMachine } from '../support/daily-machine.js';
-import { TrainingDay } from '../support/training-day.js';
+import { releaseTrainer, TrainingDay } from '../support/training-day.js';
 import { waitUntil } from '../support/wait-until.js';
 
 let machine: DailyMachine;
 
 beforeAll(async () => {
-  machine = await DailyMachine.create();
+  machine = await DailyMachine.create({ settings: { worker: { heartbeatSeconds: 0.5 } } });
 });
-afterEach(() => machine.tower.stopWorkers());
 afterAll(() => machine.close());
 
 it('the trainer killed: a second one goes on from the newest complete checkpoint', async () => {
   const training = await TrainingDay.start(machine, { day: 0, seconds: 4 });
-  const { process: killed } = await training.logged(45);
+  const { process: killed } = await training.heldAt(45);
   process.kill(killed.trainerPid ?? 0, 'SIGKILL');
 
   const { launches, redoneSteps } = await training.wholeResult();
@@ -34,7 +33,7 @@ it('the trainer killed: a second one goes on from the newest complete checkpoint
 
 it('launcher and trainer killed at once: a second one goes on', async () => {
   const training = await TrainingDay.start(machine, { day: 1, seconds: 4 });
-  const { process: killed } = await training.logged(45);
+  const { process: killed } = await training.heldAt(45);
   process.kill(-killed.processGroup, 'SIGKILL');
 
   const { launches, redoneSteps } = await training.wholeResult();
@@ -49,8 +48,9 @@ it('launcher and trainer killed at once: a second one goes on', async () => {
 
 it('only the launcher killed: its trainer is followed to its end', async () => {
   const training = await TrainingDay.start(machine, { day: 2, seconds: 4 });
-  const launch = await training.atStep(5);
+  const launch = await training.heldAt(5);
   process.kill(launch.process.pid, 'SIGKILL');
+  releaseTrainer(launch);
   await training.expectUndisturbed(launch);
   expect(await machine.gpuState()).toMatchObject({ held: false });
 });
@@ -74,7 +74,7 @@ it('killed while it saved: the torn checkpoint is set aside, and the one before 
 
 it('trainer and both workers killed: the next workers find it dead and go on', async () => {
   const training = await TrainingDay.start(machine, { day: 4, seconds: 4 });
-  const { process: killed } = await training.logged(45);
+  const { process: killed } = await training.heldAt(45);
   await Promise.all([machine.tower.kill(training.gpu), machine.tower.kill(training.control)]);
   process.kill(-killed.processGroup, 'SIGKILL');
   await waitUntil('its end', () => livingMembers(killed).length === 0);

@@ -6,7 +6,7 @@ import { isAlive, readProcess, trainerIdentity } from '../../src/gpu/process-tab
 import { livingLaunches, readLaunches } from '../../src/training/launch-record.js';
 import { runTraining } from '../../src/training/run-training.js';
 import { stopRun } from '../../src/training/stop-run.js';
-import { attempt, log, python, TrainingBench, until } from './fixtures/training-bench.js';
+import { attempt, goOn, log, python, TrainingBench, until } from './fixtures/training-bench.js';
 
 let bench: TrainingBench;
 beforeEach(async () => {
@@ -52,7 +52,7 @@ test('a killed trainer fails once and goes on from its newest complete state', a
 });
 
 test('an attempt that detaches leaves the trainer running; the next one adopts the same process', async () => {
-  const request = await bench.request('adopt', { steps: 60, stepMs: 30 });
+  const request = await bench.request('adopt', { steps: 60, stepMs: 30, holdAt: 30 });
   const first = attempt('detach');
   const running = runTraining(request, first);
   await until('first steps', () => (first.progress.at(-1)?.step ?? 0) > 3);
@@ -60,8 +60,11 @@ test('an attempt that detaches leaves the trainer running; the next one adopts t
   await expect(running).rejects.toThrow('aborted to detach');
   const [launch] = await readLaunches(request.directory);
   const second = attempt();
-  expect(await runTraining(request, second)).toMatchObject({ outcome: 'done', launches: 1, steps: { executed: 60 } });
-  expect(second.progress[0]).toMatchObject({ adopted: true, pid: launch?.process.trainerPid });
+  const outcome = runTraining(request, second);
+  const progress = await until('its progress', () => second.progress[0]);
+  expect(progress).toMatchObject({ adopted: true, pid: launch?.process.trainerPid });
+  await goOn(request);
+  expect(await outcome).toMatchObject({ outcome: 'done', launches: 1, steps: { executed: 60 } });
 });
 
 test('stop ends a trainer and a grandchild that ignore SIGTERM, and the generation cannot be revived', async () => {

@@ -12,7 +12,7 @@ import { runTraining } from '../../src/training/run-training.js';
 import { nextGeneration } from '../../src/training/stop-intent.js';
 import { stopRun } from '../../src/training/stop-run.js';
 import type { TrainingRequest } from '../../src/training/training-request.js';
-import { attempt, log, python, TrainingBench, until } from './fixtures/training-bench.js';
+import { attempt, goOn, log, python, TrainingBench, until } from './fixtures/training-bench.js';
 
 let bench: TrainingBench;
 beforeEach(async () => {
@@ -84,10 +84,11 @@ test('whenever a pause comes during a start, the attempt ends paused', async () 
 });
 
 test('a stopped run goes on from its state in the next generation', async () => {
-  const request = await bench.request('resumed', { steps: 30, saveEvery: 4 });
+  const request = await bench.request('resumed', { steps: 30, saveEvery: 4, holdAt: 20 });
   const { outcome } = await startedAttempt(request, 'detach', 9);
   await stop(request);
   await outcome;
+  await goOn(request);
   const generation = await nextGeneration(request.directory);
   expect(generation).toBe(1);
   const result = await runTraining({ ...request, generation }, attempt());
@@ -96,13 +97,14 @@ test('a stopped run goes on from its state in the next generation', async () => 
 });
 
 test('pause by signal: the trainer saves its step, the attempt returns paused, a resume loses nothing', async () => {
-  const request = await bench.request('pause', { steps: 60, stepMs: 20, saveEvery: 50 });
+  const request = await bench.request('pause', { steps: 60, stepMs: 20, saveEvery: 50, holdAt: 40 });
   const { outcome } = await startedAttempt(request, 'detach', 5);
   const paused = await pause(request);
   expect(paused).toMatchObject({ outcome: 'paused' });
   expect(await outcome).toEqual(paused);
   expect(await runTraining(request, attempt())).toEqual(paused);
   expect(await readLaunches(request.directory)).toHaveLength(1);
+  await goOn(request);
   const result = await runTraining({ ...request, generation: 1 }, attempt());
   expect(result).toMatchObject({ outcome: 'done', launches: 2, steps: { executed: 60, redone: 0 } });
 });
@@ -119,7 +121,7 @@ test('an attempt that is aborted to pause returns where it paused', async () => 
 test('pause by waiting for the next state, for trainers that take no request', async () => {
   const request = await bench.request(
     'wait',
-    { steps: 200, stepMs: 20, saveEvery: 10 },
+    { steps: 900, stepMs: 20, saveEvery: 10 },
     { driverOptions: { pauseBy: 'next-checkpoint' } },
   );
   const { outcome } = await startedAttempt(request, 'detach', 12);
@@ -145,19 +147,21 @@ test('a pause that comes too late finds the run finished', async () => {
 test('a pause without a state in time is taken back, and the training goes on', async () => {
   const request = await bench.request(
     'timeout',
-    { steps: 100, stepMs: 20, saveEvery: 500 },
+    { steps: 40, stepMs: 20, saveEvery: 500, holdAt: 20 },
     { driverOptions: { pauseBy: 'next-checkpoint' }, pauseLimitMs: 200 },
   );
   const { outcome } = await startedAttempt(request, 'detach', 2);
   await expect(pause(request)).rejects.toMatchObject({ code: 'PAUSE_TIMED_OUT' });
+  await goOn(request);
   expect(await outcome).toMatchObject({ outcome: 'done', launches: 1 });
 });
 
 test('a person who sends the pause signal by hand only causes a restart from there', async () => {
-  const request = await bench.request('by-hand', { steps: 40, saveEvery: 500 });
+  const request = await bench.request('by-hand', { steps: 40, saveEvery: 500, holdAt: 20 });
   const { outcome, options } = await startedAttempt(request, 'detach', 5);
   process.kill(options.progress.at(-1)?.pid ?? 0, 'SIGUSR1');
   expect(await outcome).toMatchObject({ code: 'TRAINER_KILLED', retryable: true });
+  await goOn(request);
   expect(await runTraining(request, attempt())).toMatchObject({ outcome: 'done', steps: { redone: 0 } });
 });
 

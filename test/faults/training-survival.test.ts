@@ -12,7 +12,7 @@ import type { RunDirectory } from '../../src/training/run-directory.js';
 import { runTraining } from '../../src/training/run-training.js';
 import type { TrainingRequest } from '../../src/training/training-request.js';
 import { weightsAfter } from './fixtures/stand-in-driver.js';
-import { attempt, python, TrainingBench, until } from './fixtures/training-bench.js';
+import { attempt, goOn, python, TrainingBench, until } from './fixtures/training-bench.js';
 
 let bench: TrainingBench;
 beforeEach(async () => {
@@ -54,34 +54,34 @@ test('a trainer outlives kill -9 of the process that started it, and is adopted'
   parent.kill('SIGKILL');
   await once(parent, 'close');
   const options = attempt();
-  expect(await runTraining(request, options)).toMatchObject({
-    outcome: 'done',
-    launches: 1,
-    steps: { executed: 80, redone: 0 },
-  });
-  expect(options.progress[0]?.adopted).toBe(true);
+  const outcome = runTraining(request, options);
+  expect((await until('progress', () => options.progress[0])).adopted).toBe(true);
+  await goOn(request);
+  expect(await outcome).toMatchObject({ outcome: 'done', launches: 1, steps: { executed: 80, redone: 0 } });
 });
 
 test('when only the launcher dies, the trainer is followed to its end and its artefact decides', async () => {
-  const request = await bench.request('headless', { steps: 40, stepMs: 25 });
+  const request = await bench.request('headless', { steps: 40, stepMs: 25, holdAt: 20 });
   const { outcome, launch } = await startedAttempt(request);
   process.kill(launch.process.pid, 'SIGKILL');
+  await goOn(request);
   expect(await outcome).toMatchObject({ outcome: 'done', launches: 1, steps: { executed: 40, redone: 0 } });
   const [ended] = await readLaunches(request.directory);
   expect(ended?.exit).toBeUndefined();
 });
 
 test('when launcher and trainer die, the next attempt resumes and the result is that of an undisturbed run', async () => {
-  const request = await bench.request('both', { steps: 30, stepMs: 20, saveEvery: 4 });
+  const request = await bench.request('both', { steps: 30, stepMs: 20, saveEvery: 4, holdAt: 20 });
   const { outcome, launch } = await startedAttempt(request, { steps: 10 });
   process.kill(-launch.process.processGroup, 'SIGKILL');
   expect(await outcome).toMatchObject({ code: 'TRAINER_KILLED', retryable: true });
+  await goOn(request);
   const result = await runTraining(request, attempt());
   expect(result).toMatchObject({ outcome: 'done', launches: 2, steps: { planned: 30, executed: 30 } });
 });
 
 test('a launch that ended while nobody watched is judged once, then the run goes on', async () => {
-  const request = await bench.request('unwatched', { steps: 30, stepMs: 20, saveEvery: 4 });
+  const request = await bench.request('unwatched', { steps: 30, stepMs: 20, saveEvery: 4, holdAt: 20 });
   const { outcome, launch, options } = await startedAttempt(request, { steps: 6 });
   options.abort();
   await outcome;
@@ -89,6 +89,7 @@ test('a launch that ended while nobody watched is judged once, then the run goes
   await until('its end', async () => (await livingLaunches(request.directory)).length === 0);
   await expect(runTraining(request, attempt())).rejects.toMatchObject({ code: 'TRAINER_KILLED' });
   expect(JSON.parse(await readFile(launch.files.fault, 'utf8'))).toMatchObject({ class: 'killed' });
+  await goOn(request);
   expect(await runTraining(request, attempt())).toMatchObject({ outcome: 'done', launches: 2 });
 });
 

@@ -1,39 +1,41 @@
-import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, expect, it } from 'vitest';
 
 import { DailyMachine } from '../support/daily-machine.js';
-import { expectTrainerAlive, TrainingDay } from '../support/training-day.js';
+import { holdTrainer, releaseTrainer, TrainingDay } from '../support/training-day.js';
 
 let machine: DailyMachine;
 
 beforeAll(async () => {
-  machine = await DailyMachine.create();
+  machine = await DailyMachine.create({ settings: { worker: { heartbeatSeconds: 0.5 } } });
 });
-afterEach(() => machine.tower.stopWorkers());
 afterAll(() => machine.close());
 
 it('SIGTERM of both workers leaves the training alone; the next ones adopt it', async () => {
-  const training = await TrainingDay.start(machine, { day: 0, seconds: 10 });
+  const training = await TrainingDay.start(machine, { day: 0, seconds: 4 });
   const launch = await training.atStep(5);
+  await holdTrainer(launch);
   await machine.tower.stopWorkers();
-  expectTrainerAlive(launch);
+  await holdTrainer(launch);
   await Promise.all([machine.tower.startControl(), machine.tower.startGpu()]);
   await training.adopted();
-  expectTrainerAlive(launch);
+  releaseTrainer(launch);
   await training.expectUndisturbed(launch);
 });
 
 it('five restarts of the GPU worker, in order and by kill -9, cost a training nothing', async () => {
-  const training = await TrainingDay.start(machine, { day: 1, seconds: 35 });
+  const training = await TrainingDay.start(machine, { day: 1, seconds: 4 });
   const launch = await training.atStep(1);
+  await holdTrainer(launch);
   const watching = machine.tower.tower('watch', 'daily-cycle');
   let { gpu } = training;
   for (const end of ['stop', 'kill', 'stop', 'kill', 'stop'] as const) {
     const { attempt } = await machine.trainingAtStep(1);
     await machine.tower[end](gpu);
+    await holdTrainer(launch);
     gpu = await machine.tower.startGpu();
     await machine.trainingAtAttempt(attempt + 1);
-    expectTrainerAlive(launch);
   }
+  releaseTrainer(launch);
   await training.expectUndisturbed(launch);
   const { exitCode, stderr } = await watching;
   expect(exitCode).toBe(0);

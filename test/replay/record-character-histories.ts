@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, it } from 'vitest';
 
-import { pauseRun, resumeRun } from '../../src/client.js';
+import { pauseRun, resumeRun, startCharacterLora } from '../../src/client.js';
 import { approveUpdateName, characterSlotsWorkflowId } from '../../src/workflows/names.js';
 import { CharacterMachine } from '../support/character-machine.js';
 import { writeHistory } from './write-history.js';
@@ -54,6 +54,16 @@ it('a run with a review and two pauses', async () => {
   await record('character-lora-reviewed', handle.workflowId);
 });
 
+it('a run that goes on after its review', async () => {
+  const first = await machine.start({ ...small, name: 'Seen', stages: ['generate', 'tag'], review: true });
+  await machine.stage(first.workflowId, 'review');
+  await first.executeUpdate(approveUpdateName, { args: [{ approve: true }] });
+  const { run } = await first.result();
+  const next = await startCharacterLora(machine.tower.client, { run });
+  await next.result();
+  await record('character-lora-approved', next.workflowId);
+});
+
 it('runs that were cancelled or failed', async () => {
   await machine.change({ renderMs: 5_000 });
   const cancelled = await machine.start({ ...small, name: 'Cancelled' });
@@ -65,4 +75,12 @@ it('runs that were cancelled or failed', async () => {
   const failed = await machine.start({ ...small, name: 'Failed', checkpoint: 'unknown.safetensors' });
   await failed.result().catch(() => undefined);
   await record('character-lora-failed', failed.workflowId);
+});
+
+// `character-lora-timed-out-before` is of a Tower that did not ask what the stage waited for: it cannot be recorded anew.
+it('a run whose rendering took too long', async () => {
+  await machine.change({ renderMs: 5_000 });
+  const late = await machine.start({ ...small, name: 'Late', limits: { generate: { timeoutMinutes: 0.05 } } });
+  await late.result().catch(() => undefined);
+  await record('character-lora-timed-out', late.workflowId);
 });

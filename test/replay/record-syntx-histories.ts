@@ -5,7 +5,11 @@ import { SyntxMachine } from '../support/syntx-machine.js';
 import { waitUntil } from '../support/wait-until.js';
 import { writeHistory } from './write-history.js';
 
-/** Run by `npm run record-histories`, not by the tests. */
+/**
+ * Run by `npm run record-histories`, not by the tests. `…-before` are of older Towers and cannot be recorded anew: `consume-prompts-before`
+ * of one whose consumers said nothing of simulated services, `consume-prompts-marked-before` of one where they said it at their end,
+ * `produce-prompts-before` of one that did not tell a run how long its generation may take.
+ */
 
 let machine: SyntxMachine;
 

@@ -7,7 +7,15 @@ import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
 import { historiesDirectory } from './histories.js';
 
 /** What only tells where a history was recorded. */
-const local = new Set(['identity', 'binaryChecksum', 'buildId', 'workerInstanceKey', 'processKey', 'hostName']);
+const local = new Set([
+  'identity',
+  'binaryChecksum',
+  'buildId',
+  'workerInstanceKey',
+  'processKey',
+  'hostName',
+  'stackTrace',
+]);
 
 /** Writes the history of a workflow as `histories/<name>.json`, without what only tells where it was recorded. */
 export async function writeHistory(client: Client, name: string, workflowId: string): Promise<void> {

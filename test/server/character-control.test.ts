@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { join } from 'node:path';
 
 import { WorkflowFailedError } from '@temporalio/client';
+import { defaultPayloadConverter } from '@temporalio/common';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 
 import type { CharacterLoraHandle } from '../../src/cli/character/start-character-lora.js';
@@ -14,7 +15,10 @@ import { readJournal } from '../../src/character/journal.js';
 import { livingLaunches } from '../../src/training/launch-record.js';
 import { runDirectory } from '../../src/training/run-directory.js';
 import { readSettled } from '../../src/training/settle.js';
+import type { characterLora } from '../../src/workflows/character-lora.js';
 import type { housekeeping } from '../../src/workflows/housekeeping.js';
+import { characterSlotsWorkflowId, slotsQuery } from '../../src/workflows/names.js';
+import type { SlotState } from '../../src/workflows/slot-queue.js';
 import { pino } from 'pino';
 
 import { CharacterMachine } from '../support/character-machine.js';
@@ -52,8 +56,14 @@ it('leaves no prompt behind when a rendering is cancelled, and goes on from its 
   expect(before.size).toBeGreaterThanOrEqual(3);
 
   await machine.change({ renderMs: 50 });
-  const next = await startCharacterLora(machine.tower.client, { run: 'character_ida_v1' });
-  expect(next.workflowId).toBe('character-lora/ida/2');
+  const started = await machine.tower.tower('character', 'start', '--run', 'ida', '--json');
+  const { workflowId } = JSON.parse(String(started.stdout)) as { workflowId: string };
+  expect(workflowId).toBe('character-lora/ida/2');
+  const next = machine.tower.client.workflow.getHandle<typeof characterLora>(workflowId);
+  const [begin] = (await next.fetchHistory()).events ?? [];
+  const [input] = begin?.workflowExecutionStartedEventAttributes?.input?.payloads ?? [];
+  // Its files are on the host where it was.
+  expect(defaultPayloadConverter.fromPayload(input!)).toEqual({ run: 'character_ida_v1', host: 'box' });
   const result = await next.result();
   expect(result).toMatchObject({ run: 'character_ida_v1', images: { accepted: 12 }, lora: { outcome: 'published' } });
   const { accepted } = await journalOf('character_ida_v1');
@@ -66,7 +76,7 @@ it('pauses a rendering and a training, and goes on from where they were (W24)', 
   const handle = await machine.start({ name: 'Pia', kohya: { max_train_epochs: 4 } });
   const { workflowId } = handle;
   await machine.accepted(workflowId, 2);
-  const paused = await machine.tower.tower('pause', workflowId, '--json');
+  const paused = await machine.tower.tower('character', 'pause', 'pia', '--json');
   expect(JSON.parse(String(paused.stdout))).toMatchObject({ state: 'saved', unit: 'images' });
   expect(await queue()).toEqual({ running: [], pending: [] });
   expect(await machine.isGpuHeld()).toBe(false);
@@ -74,7 +84,7 @@ it('pauses a rendering and a training, and goes on from where they were (W24)', 
   const list = await machine.tower.tower('character', 'list', '--open', '--json');
   expect(JSON.parse(String(list.stdout))).toMatchObject({ characters: [{ name: 'Pia', status: 'paused' }] });
   await machine.change({ renderMs: 50 });
-  await resumeRun(client, workflowId);
+  expect((await machine.tower.tower('character', 'resume', 'pia')).exitCode).toBe(0);
 
   await machine.trainingAtStep(workflowId, 12);
   const state = await pauseRun(client, workflowId);
@@ -161,6 +171,18 @@ it('has the sixth run wait, says why, and lets it go on when a place is free', a
   });
   expect(status.waitsFor).toContain('5 of at most 5 character runs are at work');
   expect(status.waitsFor).toContain('next in line');
+  // Also where people look at characters first.
+  const { stdout: list } = await machine.tower.tower('character', 'list', '--open', '--json');
+  const { characters } = JSON.parse(String(list)) as { characters: { workflowId: string; waitsFor: string | null }[] };
+  const waiting = characters.filter(({ waitsFor }) => waitsFor !== null);
+  expect(waiting).toMatchObject([{ workflowId: sixth, status: 'waiting', waitsFor: status.waitsFor }]);
+  const { stdout: table } = await machine.tower.tower('character', 'list');
+  expect(String(table).split('\n')[0]).toMatch(/WAITS FOR$/);
+  expect(
+    String(table)
+      .split('\n')
+      .filter((line) => line.endsWith(String(status.waitsFor))),
+  ).toHaveLength(1);
 
   await handles[0]?.cancel();
   await machine.stage(sixth, 'render');
@@ -174,4 +196,45 @@ it('has the sixth run wait, says why, and lets it go on when a place is free', a
     const { status: end } = await machine.tower.client.workflow.getHandle('character-slots').describe();
     return end.name === 'COMPLETED';
   });
+});
+
+it('places go by level, and a paused run gives its own to others, which status says (W24)', async () => {
+  const { client } = machine.tower;
+  await machine.change({ renderMs: 60_000 });
+  // ComfyUI obeys an interrupt at its next sampling step.
+  const start = (number: number, priority: string) =>
+    machine.start({ name: `Level ${number}`, count: 1, steps: 120, stages: ['generate'], priority });
+  const atWork = await Promise.all([1, 2, 3, 4, 5].map((number) => start(number, 'normal')));
+  await Promise.all(atWork.map(({ workflowId }) => machine.stage(workflowId, 'render')));
+  const [low, high] = [await start(6, 'low'), await start(7, 'high')];
+  const inLine = (...expected: CharacterLoraHandle[]) =>
+    waitUntil('the line', async () => {
+      const { waiting } = await client.workflow.getHandle(characterSlotsWorkflowId).query<SlotState>(slotsQuery);
+      const ids = waiting.map(({ workflowId }) => workflowId);
+      return ids.join() === expected.map(({ workflowId }) => workflowId).join();
+    });
+  await inLine(high, low);
+
+  const [paused, other] = atWork;
+  if (paused === undefined || other === undefined) throw new Error('no runs');
+  await pauseRun(client, paused.workflowId);
+  await machine.stage(high.workflowId, 'render');
+  const status = await machine.tower.tower('status', '--json');
+  const { server } = JSON.parse(String(status.stdout)) as { server: ServerStatus };
+  const shown = server.reachable ? server.workflows : [];
+  expect(shown.find(({ workflowId }) => workflowId === paused.workflowId)).toMatchObject({
+    ...{ paused: true, stage: 'render (paused)' },
+    waitsFor: expect.stringContaining('its place is free for others') as string,
+  });
+
+  // After the pause it is in the line again, before whoever presses less.
+  await resumeRun(client, paused.workflowId);
+  await machine.stage(paused.workflowId, 'wait for a slot');
+  await inLine(paused, low);
+  await other.cancel();
+  await machine.stage(paused.workflowId, 'render');
+  await inLine(low);
+  const all = [...atWork, low, high];
+  await Promise.all(all.map((handle) => handle.cancel().catch(() => undefined)));
+  await Promise.all(all.map(expectCancelled));
 });

@@ -1,5 +1,5 @@
-import { readFile, readdir, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdir, readFile, readdir, stat, writeFile } from 'node:fs/promises';
+import { join, relative } from 'node:path';
 
 import { WorkflowFailedError } from '@temporalio/client';
 import sharp from 'sharp';
@@ -10,9 +10,14 @@ import { parseCharacterJob } from '../../src/character/job-file.js';
 import { planImages } from '../../src/character/plan.js';
 import { failureOf } from '../../src/cli/runs/workflow-failure.js';
 import type { CharacterLoraHandle } from '../../src/cli/character/start-character-lora.js';
-import type { CharacterLoraResult } from '../../src/client.js';
+import { takeSnapshot } from '../../src/cli/runs/workflow-snapshot.js';
+import { pauseRun, type CharacterLoraResult } from '../../src/client.js';
+import { defaultGraph } from '../../src/comfyui/default-graph.js';
 import { exists } from '../../src/files/exists.js';
+import { packageRoot } from '../../src/files/package-root.js';
+import type { characterLora } from '../../src/workflows/character-lora.js';
 import { CharacterMachine, smallJob } from '../support/character-machine.js';
+import { waitUntil } from '../support/wait-until.js';
 
 let machine: CharacterMachine;
 
@@ -94,6 +99,10 @@ it('never calls anything real that was simulated (W9)', async () => {
   for (const name of await machine.publishedLoras()) expect(name).toContain('-simulated');
   const list = await machine.tower.tower('character', 'list');
   expect(list.stdout).toMatch(/character-lora\/elara\/1 +Elara +simulated +done +normal/);
+  const watch = await machine.tower.tower('character', 'watch', 'elara');
+  expect(watch.stdout).toContain(
+    `  simulated: ${first.reason}\n  dataset: ${first.dataset}\n  images: 12 of 12 accepted`,
+  );
 
   const before = await machine.publishedLoras();
   const withheld = await (await machine.start({ ...quick, name: 'Mira', deliver: { simulated: false } })).result();
@@ -103,6 +112,8 @@ it('never calls anything real that was simulated (W9)', async () => {
 
 it('writes one page about a run, without a server', async () => {
   const { exitCode, stdout } = await machine.tower.tower('report', 'character-lora/elara/1', '--json');
+  const short = await machine.tower.tower('character', 'report', 'Elara');
+  expect(short.stdout).toBe(join(machine.tower.home, 'reports', `${first.run}.html`));
   expect(exitCode).toBe(0);
   const { file, report } = JSON.parse(String(stdout)) as { file: string; report: { run: string; images: unknown[] } };
   expect(report.run).toBe(first.run);
@@ -127,6 +138,12 @@ it('two jobs for the same name and output never overwrite each other (W10, W16, 
   expect(names).toEqual([2, 3].map((version) => `elara_lora-simulated-v${version}.safetensors`));
   expect(await machine.publishedLoras()).toEqual([...loras, ...names].sort());
   expect(await readdir(join(first.dataset, 'images'))).toHaveLength(24);
+  // Nine images more are no event more; the alias is a step of its own.
+  const lengths = [machine.tower.client.workflow.getHandle('character-lora/elara/1'), ...handles].map(
+    async (handle) => (await handle.describe()).historyLength,
+  );
+  const [twelve = 0, ...three] = await Promise.all(lengths);
+  expect(twelve).toBeLessThan(Math.max(...three) + 12);
 });
 
 it('does single stages, as the original did single tasks (W8)', async () => {
@@ -152,17 +169,20 @@ it('does single stages, as the original did single tasks (W8)', async () => {
 });
 
 it('waits for a person, renders what was rejected again, and keeps captions that were edited (W21)', async () => {
-  const handle = await machine.start({ ...quick, name: 'Rev', review: true });
+  const handle = await machine.start({ ...quick, name: 'Rev', review: true, minImages: 2 });
   await machine.stage(handle.workflowId, 'review');
   const refused = await machine.tower.tower('character', 'approve', 'rev/1', '--reject', '9', '--json');
   expect([refused.exitCode, JSON.parse(String(refused.stdout))]).toMatchObject([
     6,
     { error: { code: 'REVIEW_REFUSED' } },
   ]);
+  const status = await machine.tower.tower('status');
+  const sheet = join(machine.datasets, 'Rev-v1', 'contact-sheet.jpg');
+  expect(status.stdout).toContain(`your decision about ${sheet}: \`tower character approve rev/1\``);
   const again = await machine.tower.tower(
     'character',
     'approve',
-    'rev',
+    'Rev/1',
     '--reject',
     '2',
     '--caption',
@@ -171,19 +191,90 @@ it('waits for a person, renders what was rejected again, and keeps captions that
   );
   expect(JSON.parse(String(again.stdout))).toMatchObject({ state: 'reviewing', rejected: 1, again: 1, edited: 1 });
   await machine.stage(handle.workflowId, 'review');
-  const approved = await machine.tower.tower('character', 'approve', 'rev', '--by', 'Ana');
+  const approved = await machine.tower.tower('character', 'approve', 'rev', '--reject', '3', '--final', '--by', 'Ana');
   expect(approved.exitCode).toBe(0);
   const { dataset, images, captions } = await handle.result();
-  expect(images).toEqual({ planned: 3, accepted: 3, rejected: 1 });
-  expect(captions).toMatchObject({ images: 3, kept: 1 });
+  expect(images).toEqual({ planned: 3, accepted: 2, rejected: 2 });
+  expect(captions).toMatchObject({ images: 2, kept: 1 });
   expect(await readFile(join(dataset, 'images', 'rev_001.txt'), 'utf8')).toBe('rev, mine');
   const { generated_images: made } = await json(dataset, 'generation_metadata.json');
   const planned = planImages(parseCharacterJob({ ...smallJob, ...quick, name: 'Rev' })).images;
-  expect((made as { seed: number }[]).map(({ seed }, index) => seed === planned[index]?.seed)).toEqual([
-    true,
-    false,
-    true,
+  expect((made as { seed: number }[]).map(({ seed }, index) => seed === planned[index]?.seed)).toEqual([true, false]);
+});
+
+it('makes its dataset in --output-dir, and touches no folder of anybody else', async () => {
+  const folder = join(machine.tower.home, 'own folders');
+  const generate = async (name: string, outputDir: string) => {
+    const job = ['--name', name, '--description', '1girl', '--count', '2', '--size', '64x64', '--steps', '2'];
+    const run = await machine.tower.tower(
+      'character',
+      'generate',
+      ...job,
+      '--output-dir',
+      outputDir,
+      '--wait',
+      '--json',
+    );
+    const { result, failure } = JSON.parse(String(run.stdout)) as {
+      result: CharacterLoraResult | null;
+      failure: { code: string } | null;
+    };
+    return { exitCode: run.exitCode, dataset: result?.dataset ?? null, code: failure?.code ?? null };
+  };
+  // A relative path is meant from where the command is given; both want the same folder.
+  const wanted = join(folder, 'Vera');
+  const both = await Promise.all([
+    generate('Vera', relative('.', wanted)),
+    generate('Another Vera', `${wanted}/../Vera/`),
   ]);
+  expect(both.toSorted((one, other) => Number(one.exitCode) - Number(other.exitCode))).toEqual([
+    { exitCode: 0, dataset: wanted, code: null },
+    { exitCode: 1, dataset: null, code: 'DATASET_FOLDER_TAKEN' },
+  ]);
+  const files = await machine.datasetFiles(wanted);
+  expect(Object.keys(files)).toHaveLength(2);
+
+  await mkdir(join(folder, 'Photos'));
+  await writeFile(join(folder, 'Photos', 'mine.jpg'), 'mine');
+  const others = [join(folder, 'Photos'), '/sys/kernel/vera', join(folder, 'Photos', 'mine.jpg')];
+  expect(await Promise.all(others.map((outputDir) => generate('Vera', outputDir)))).toEqual([
+    { exitCode: 1, dataset: null, code: 'DATASET_FOLDER_TAKEN' },
+    { exitCode: 1, dataset: null, code: 'NO_PERMISSION' },
+    { exitCode: 1, dataset: null, code: 'DATASET_FOLDER_TAKEN' },
+  ]);
+  expect(await readdir(join(folder, 'Photos'))).toEqual(['mine.jpg']);
+  expect(await machine.datasetFiles(wanted)).toEqual(files);
+});
+
+it('a run that goes on after its review does not ask again', async () => {
+  const { client } = machine.tower;
+  const handle = await machine.start({ ...quick, name: 'Seen', review: true });
+  await machine.stage(handle.workflowId, 'review');
+  // So that it cannot be over before it is cancelled.
+  await pauseRun(client, handle.workflowId);
+  const approved = await machine.tower.tower(
+    'character',
+    'approve',
+    'seen',
+    '--caption',
+    '1=seen, mine',
+    '--by',
+    'Ana',
+  );
+  expect(approved.exitCode).toBe(0);
+  await handle.cancel();
+  await expect(handle.result()).rejects.toThrow(WorkflowFailedError);
+
+  const started = await machine.tower.tower('character', 'start', '--run', 'seen/1', '--json');
+  const { workflowId } = JSON.parse(String(started.stdout)) as { workflowId: string };
+  const { stage, status } = await waitUntil('its end, or another question', async () => {
+    const snapshot = await takeSnapshot(client, workflowId);
+    return snapshot.stage === 'review' || snapshot.status !== 'running' ? snapshot : undefined;
+  });
+  expect({ stage, status }).toEqual({ stage: 'done', status: 'completed' });
+  const { dataset, captions } = await client.workflow.getHandle<typeof characterLora>(workflowId).result();
+  expect(captions).toMatchObject({ images: 3, kept: 1 });
+  expect(await readFile(join(dataset, 'images', 'seen_001.txt'), 'utf8')).toBe('seen, mine');
 });
 
 it('fails before a GPU second is spent, and before anything is made, when the graph cannot run (W4)', async () => {
@@ -192,6 +283,12 @@ it('fails before a GPU second is spent, and before anything is made, when the gr
   expect(code).toBe('GRAPH_UNUSABLE');
   expect(message).toContain('dreamshaper_9.safetensors');
   expect(message).toContain('dreamshaper_8.safetensors');
+  // A graph into which no LoRA goes would fail at the proof, after the training.
+  const { '1': loader, ...others } = defaultGraph;
+  const graph = { ...others, '1': { ...loader, class_type: 'LoaderOfMyOwn' } };
+  expect(await failure(await machine.start({ ...quick, name: 'Nobody', graph }))).toMatchObject({
+    code: 'GRAPH_WITHOUT_LOADER',
+  });
   expect((await readdir(machine.datasets)).filter((name) => name.startsWith('Nobody'))).toEqual([]);
 });
 
@@ -209,3 +306,63 @@ it('fails before training with too few images, and says failed (W8, W9)', async 
   const { status } = await handle.describe();
   expect(status.name).toBe('FAILED');
 });
+
+it('a LoRA that changes nothing fails the run, and never gets the name that graphs use (W25)', async () => {
+  // Too weak to change a single colour value.
+  const handle = await machine.start({
+    ...{ ...quick, name: 'Flat', deliver: { alias: true }, proof: { strength: 1e-6 } },
+  });
+  const { code, message } = await failure(handle);
+  expect(code).toBe('LORA_WITHOUT_EFFECT');
+  expect(message).toContain('with-lora.png');
+  const flat = (await machine.publishedLoras()).filter((name) => name.startsWith('flat_'));
+  expect(flat).toEqual(['flat_lora-simulated-v1.safetensors']);
+  const sidecar = await json(machine.loras, 'flat_lora-simulated-v1.json');
+  expect(sidecar).toMatchObject({ outcome: 'failed', proof: null, simulated: true });
+  const { exitCode, stdout, stderr } = await machine.tower.tower('character', 'watch', 'Flat');
+  expect([exitCode, String(stdout)]).toEqual([1, expect.stringContaining('LORA_WITHOUT_EFFECT')]);
+  expect(stderr).toContain('tower character start --run flat/1');
+});
+
+it('a LoRA with which pictures turn black counts as not proven, whatever differs (W25)', async () => {
+  if (!('addFaults' in machine.comfyui)) throw new Error('not this server');
+  const black = (image: string) => ({
+    ...{ prompt: { match: image }, fault: { kind: 'output' as const, output: 'blank' as const } },
+  });
+  await machine.comfyui.addFaults([black('character_black_v1/with-lora'), black('character_dark_v1/without-lora')]);
+  const endOf = async (name: string) => {
+    const { code, message } = await failure(await machine.start({ ...quick, name, deliver: { alias: true } }));
+    return [code, /with(out)?-lora\.png/.exec(message)?.[0]];
+  };
+  expect(await endOf('Black')).toEqual(['PROOF_BLANK', 'with-lora.png']);
+  expect(await endOf('Dark')).toEqual(['PROOF_BLANK', 'without-lora.png']);
+  // Versions stay for whoever wants to look; no alias was switched.
+  expect((await machine.publishedLoras()).filter((name) => /^(black|dark)_/.test(name))).toEqual([
+    'black_lora-simulated-v1.safetensors',
+    'dark_lora-simulated-v1.safetensors',
+  ]);
+  const sidecar = await json(machine.loras, 'black_lora-simulated-v1.json');
+  expect(sidecar).toMatchObject({ outcome: 'failed', proof: null });
+});
+
+it.each(['urgent', 'high', 'normal', 'low'])(
+  'the GPU work of a job of level %s is scheduled as the documentation says',
+  async (level) => {
+    const text = await readFile(join(packageRoot, 'docs', 'command-line.md'), 'utf8');
+    const row = new RegExp(`^\\| \`${level}\` +\\| (\\d) +\\| (\\d) +\\|`, 'm').exec(text);
+    const [images, training] = [Number(row?.[1]), Number(row?.[2])];
+    const handle = await machine.start({ ...quick, count: 1, minImages: 1, name: `Level ${level}`, priority: level });
+    const { chosen } = await handle.result();
+    // Why no figure told the epochs apart.
+    expect(chosen?.reason).toContain('(1 images are too few to hold a share of 0.1 out)');
+    const { events } = await handle.fetchHistory();
+    const scheduled = (events ?? []).flatMap(({ activityTaskScheduledEventAttributes: activity }) =>
+      activity?.taskQueue?.name === 'gpu-box-0' ? [[activity.activityType?.name, activity.priority?.priorityKey]] : [],
+    );
+    expect(scheduled).toEqual([
+      ['renderCharacter', images],
+      ['trainCharacter', training],
+      ['proveLora', training],
+    ]);
+  },
+);

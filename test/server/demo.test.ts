@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { execa, type ResultPromise } from 'execa';
 import { afterEach, expect, it } from 'vitest';
 
+import type { DemoPrompts } from '../../src/cli/demo/demo-prompts.js';
 import type { CharacterLoraResult } from '../../src/client.js';
 import { packageRoot } from '../../src/files/package-root.js';
 import { readProcess } from '../../src/gpu/process-table.js';
@@ -38,6 +39,7 @@ interface DemoResult {
   }[];
   readonly survivor: { readonly pid: number; readonly atStep: number };
   readonly character: CharacterLoraResult;
+  readonly prompts: DemoPrompts;
   readonly adapters: readonly string[];
   readonly uiAddress: string;
 }
@@ -76,6 +78,10 @@ it('shows two simulated days with a killed worker, stays up when asked, and leav
     lora: { outcome: 'published' },
   });
   expect(result.character.yields).toBeGreaterThan(0);
+  const { produced, consumed, table } = result.prompts;
+  expect(produced).toMatchObject({ outcome: 'produced', written: 20, simulated: true });
+  expect(consumed.processed + consumed.low).toBe(20);
+  expect(table.rows).toHaveLength(28);
   expect(result.adapters.length).toBeGreaterThan(0);
   expect(result.adapters.filter((file) => !existsSync(file))).toEqual([]);
   // Plain lines where no terminal is.

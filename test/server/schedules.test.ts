@@ -12,7 +12,7 @@ import { applySchedules, removeSchedules } from '../../src/temporal/schedules/ap
 import { comingTimes } from '../../src/temporal/schedules/coming-times.js';
 import { pauseSchedule, triggerSchedule, unpauseSchedule } from '../../src/temporal/schedules/control-schedules.js';
 import { calendarsOfCron } from '../../src/temporal/schedules/cron.js';
-import { loadSchedules, type DeclaredSchedule } from '../../src/temporal/schedules/declaration.js';
+import { configuredSchedules, loadSchedules, type DeclaredSchedule } from '../../src/temporal/schedules/declaration.js';
 import { listSchedules } from '../../src/temporal/schedules/list-schedules.js';
 import { scheduledDays } from '../../src/temporal/schedules/odd-days.js';
 import { planScheduleChanges } from '../../src/temporal/schedules/plan-changes.js';
@@ -20,6 +20,7 @@ import { configSchema } from '../../src/config/schema.js';
 import { testTemporalCli } from '../support/temporal-cli.js';
 
 const log = pino({ level: 'silent' });
+const hourMs = 3_600_000;
 let stateDirectory: string;
 let server: EmbeddedServer;
 let connection: Connection;
@@ -244,6 +245,39 @@ describe('coming times', () => {
     expect(Object.keys(night)).toContain('2027-10-31');
     expect(await oddDays('30 2 * * *', 'UTC')).toEqual({});
     expect(Object.keys(await oddDays('0 13 * * *', 'America/New_York'))).toEqual(['2027-03-14', '2027-11-07']);
+  });
+
+  it('of the prompt evolution: a local time that a day lacks is left out, one that it has twice comes once', async () => {
+    const settings = { syntx: { queue: '/srv/queue' }, schedules: { timezone: 'Europe/Berlin' } };
+    const declared = await configuredSchedules(configSchema.parse(settings));
+    await apply(declared);
+    const timeIn = new Intl.DateTimeFormat('sv-SE', {
+      timeZone: 'Europe/Berlin',
+      dateStyle: 'short',
+      timeStyle: 'short',
+    });
+    const hoursOn = async (day: string, name: string): Promise<number[]> => {
+      const midnight = Date.parse(`${day}T00:00:00Z`);
+      const around = { from: new Date(midnight - 4 * hourMs), to: new Date(midnight + 28 * hourMs) };
+      const times = (await comingTimes(client, named(declared, name), around)).map((time) => timeIn.format(time));
+      return times.filter((time) => time.startsWith(day)).map((time) => Number(time.slice(11, 13)));
+    };
+    const day = Array.from({ length: 24 }, (_, hour) => hour);
+    const [spring, autumn] = ['2027-03-28', '2027-10-31'];
+    // 02:00 to 03:00 does not exist: eleven runs of the producer, no clean-up, 23 lines of the monitor.
+    expect(await hoursOn(spring, 'produce')).toEqual(day.filter((hour) => hour % 2 === 0 && hour !== 2));
+    expect(await hoursOn(spring, 'clean')).toEqual([]);
+    expect(await hoursOn(spring, 'monitor')).toEqual(day.filter((hour) => hour !== 2));
+    // 02:00 to 03:00 comes twice, and nothing of it does.
+    expect(await hoursOn(autumn, 'produce')).toEqual(day.filter((hour) => hour % 2 === 0));
+    expect(await hoursOn(autumn, 'clean')).toEqual([2]);
+    expect(await hoursOn(autumn, 'monitor')).toEqual(day);
+    // No consumer misses a run, or has one too many.
+    for (const date of [spring, autumn]) {
+      expect(await hoursOn(date, 'consume-syntex-system')).toEqual([3]);
+      expect(await hoursOn(date, 'consume-sigma')).toEqual([4, 10, 16, 22]);
+    }
+    await apply(await declare());
   });
 
   it('are complete beyond what the server tells at once', async () => {

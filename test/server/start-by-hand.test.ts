@@ -10,15 +10,17 @@ import { packageRoot } from '../../src/files/package-root.js';
 import type { DailyTickResult, dailyTick } from '../../src/workflows/daily-tick.js';
 import { DailyMachine } from '../support/daily-machine.js';
 import { testTemporalCli } from '../support/temporal-cli.js';
+import { hundredSteps } from '../support/training-day.js';
 import { waitUntil } from '../support/wait-until.js';
 
-/** Enough steps to be met under way. */
 const small = { clients: 1, filesPerDay: 8 };
 let machine: DailyMachine;
 let documentedJson: string;
 
 beforeAll(async () => {
-  machine = await DailyMachine.create({ settings: { train: { simulatedSecondsPerStep: 0.05 } } });
+  machine = await DailyMachine.create({
+    settings: { train: { simulatedSecondsPerStep: 0.05, hyperparameters: hundredSteps } },
+  });
   await machine.tower.startControl();
   await machine.tower.startGpu();
   const text = await readFile(join(packageRoot, 'docs', 'workflows.md'), 'utf8');

@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { execa } from 'execa';
@@ -6,22 +6,16 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { startConsumePrompts, startProducePrompts } from '../../src/client.js';
 import { packageRoot } from '../../src/files/package-root.js';
+import { llmFaultsFromRules } from '../../src/sims/llm/faults.js';
+import { drawLandscape, landscapeSchema } from '../../src/sims/syntx/landscape.js';
 import type { promptTick } from '../../src/workflows/prompt-tick.js';
-import { baseName, goodAnswer, incomingMetadata } from '../support/syntx-queue.js';
+import { historic, writeHistory } from '../support/syntx-history.js';
 import { SyntxMachine } from '../support/syntx-machine.js';
+import { OriginalPrograms } from '../support/syntx-original.js';
+import { goodAnswer } from '../support/syntx-queue.js';
 import { testTemporalCli } from '../support/temporal-cli.js';
 
 let machine: SyntxMachine;
-
-async function put(stage: string, name: string, files: Record<string, string>): Promise<void> {
-  const directory = join(machine.queue, stage);
-  await mkdir(directory, { recursive: true });
-  for (const [ending, text] of Object.entries(files)) await writeFile(join(directory, `${name}${ending}`), text);
-}
-
-function json(value: unknown): string {
-  return JSON.stringify(value, null, 2);
-}
 
 async function tower(...args: string[]): Promise<{ exitCode: number | undefined; result: Record<string, unknown> }> {
   const { exitCode, stdout } = await machine.tower.tower(...args, '--json');
@@ -35,85 +29,107 @@ beforeAll(async () => {
 afterAll(() => machine.close());
 
 describe('an existing queue directory', () => {
-  const scored = (score: number) => ({
-    syntex_result: {
-      quality_score: { total_score: score, field_completeness: score, structure_adherence: 100, detail_breakdown: {} },
-      ...{ duration_ms: 36_454, session_id: '519c9a2e', wrapper: 'syntex_system', worker_id: 'cron_syntex' },
-      response_text: goodAnswer,
-    },
-    processed_at: '2026-01-05T04:01:02.643493',
-    status: 'success',
-  });
-  /** Names of waiting jobs, as each producer of the original writes them, oldest first; the first has no metadata yet. */
-  const waiting = {
-    legacy: '20251124_090000_000001__topic_kuenstliche_intelligenz__style_technisch',
-    queueAware: '20251125_090000_000001__topic_klimawandel__style_kreativ',
-    multilingual: '20251126_090000_000001__topic_bildung__style_casual',
-    evolutionary: baseName(1, 'technologie', 'akademisch'),
-  };
-
   it('is taken over: every variant is answered, learned from and archived, and upstream readers find what they expect', async () => {
-    await put('incoming', waiting.legacy, { '.txt': 'Schreibe technisch und präzise: KI' });
-    await put('incoming', waiting.queueAware, {
-      '.txt': 'Ein Prompt über das Klima',
-      '.json': json({ topic: 'Klimawandel', style: 'kreativ', category: 'gesellschaft', filename: 'x.txt' }),
+    await writeHistory(machine.queue);
+    const original = new OriginalPrograms(machine.queue);
+    const logs = join(machine.root, 'logs');
+    // What the readers make of it before Tower has touched anything.
+    expect(original.learned()).toHaveLength(8);
+    expect(original.nextJob()).toBe(`${historic.withoutMetadata}.txt`);
+    expect(original.nextGeneration(logs)).toBe(3);
+    const before = original.export();
+    const status = await tower('queue', 'status');
+    expect(status.result).toMatchObject({
+      counts: {
+        ...{ incoming: { jobs: 4, withoutMetadata: 1, withoutPrompt: 1 }, processing: { jobs: 1, withoutPrompt: 1 } },
+        ...{ processed: { jobs: 10, withoutPrompt: 1 }, error: { jobs: 4 }, archive: { jobs: 3, withoutMetadata: 1 } },
+      },
     });
-    await put('incoming', waiting.multilingual, {
-      '.txt': 'A prompt',
-      '.json': json({
-        topic: 'bildung',
-        style: 'casual',
-        category: 'Physik verstehen',
-        language: 'en',
-        multilingual: true,
-      }),
-    });
-    await put('incoming', waiting.evolutionary, {
-      '.txt': 'Noch einer',
-      '.json': json(incomingMetadata(waiting.evolutionary)),
-    });
-    const [triplet, pair, retried] = [baseName(10), baseName(11, 'bildung'), baseName(12, 'kritisch')];
-    const done = (name: string, score: number) => json({ ...incomingMetadata(name), ...scored(score) });
-    await put('processed', triplet, { '.txt': 'p', '.json': done(triplet, 100), '_response.txt': goodAnswer });
-    // From before 10 December 2025: the answer stands where the prompt was.
-    await put('processed', pair, { '.txt': goodAnswer, '.json': done(pair, 53) });
-    const failure = { retry_count: 1, last_error: { error: 'Timeout after 3600s' }, status: 'error' };
-    await put('error', `${retried}__retry1`, {
-      '.txt': 'r',
-      '.json': json({ ...incomingMetadata(retried), ...failure }),
-    });
-    await put('archive', baseName(13), { '.txt': 'a', '.json': done(baseName(13), 98) });
 
+    machine.service.landscape = landscapeSchema.parse({ means: {}, noise: 0, otherwise: 100 });
     const consumed = await (await startConsumePrompts(machine.tower.client, { wrapper: 'sigma', batch: 10 })).result();
-    expect(consumed).toMatchObject({ claimed: 3, unscored: 0, lost: 0, ended: 'empty' });
-    const produced = await (await startProducePrompts(machine.tower.client, { count: 5 })).result();
-    expect(produced).toMatchObject({ outcome: 'produced', written: 5, learnedFrom: 6, generation: 1, simulated: true });
-
-    // What taught and lay in processed is archived, as triplet and as pair; low scores stay in error.
-    const archived = await readdir(join(machine.queue, 'archive'));
-    expect(archived).toEqual(expect.arrayContaining([`${triplet}_response.txt`, `${triplet}.txt`, `${pair}.json`]));
-    expect(await machine.jobs('processed')).toEqual([]);
-    for (const stage of ['error', 'archive'] as const) {
-      for (const name of await machine.jobs(stage)) {
-        const metadata = await machine.metadata(stage, name);
-        expect(typeof metadata['status'], name).toBe('string');
-      }
+    expect(consumed).toMatchObject({ claimed: 3, processed: 3, lost: 0, ended: 'empty' });
+    const exported = original.export();
+    expect(exported).toHaveLength(before.length + 3);
+    for (const item of before) expect(exported).toContainEqual(item);
+    for (const name of [historic.legacy, historic.multilingual, historic.waiting]) {
+      expect(exported.find(({ id }) => id === `${name}.txt`)).toMatchObject({
+        ...{ response: { wrapper: 'sigma' }, quality: { total_score: 98, fields_missing: [] } },
+      });
+      const { prompt, response } = original.fullText(name);
+      expect(original.driftInput(name)).toMatchObject({
+        answer: response,
+        fields: expect.arrayContaining(['sigma_drift']) as string[],
+      });
+      expect(original.learned().find(({ file }) => file === name)).toMatchObject({ score: 98, prompt });
     }
+    expect(original.table()[0]).toMatchObject({ score: 98, wrapper: 'sigma', field_count: '6/6' });
+    expect(original.counts()).toMatchObject({ incoming: 1, processing: 2, processed: 14, error: 4, archive: 2 });
+    // Answers count as texts, in the original's script and nowhere else.
+    expect(original.statusScript()).toMatchObject({ incoming: 1, processed: 13 + 11 });
+
+    const produced = await (await startProducePrompts(machine.tower.client, { count: 5 })).result();
+    // The number of the generation survives the rotation of the log; the original's producer would begin anew.
+    expect(produced).toMatchObject({
+      outcome: 'produced',
+      written: 5,
+      learnedFrom: 15,
+      generation: 8,
+      simulated: true,
+    });
+    expect(original.nextGeneration(logs)).toBe(9);
+
+    // What taught and lay in processed is archived, as triplet and as pair; the rest is where it was.
+    const archived = await readdir(join(machine.queue, 'archive'));
+    for (const name of [historic.triplet, historic.legacy]) {
+      expect(archived).toEqual(expect.arrayContaining([`${name}.json`, `${name}.txt`, `${name}_response.txt`]));
+    }
+    expect(archived).toEqual(expect.arrayContaining([`${historic.overwritten}.json`, `${historic.overwritten}.txt`]));
+    expect(await machine.jobs('processed')).toEqual([historic.empty, historic.blank].sort());
+    expect(await machine.jobs('error')).toEqual(
+      [historic.failed, historic.failedTwice, historic.unknownWrapper, historic.failedAfterResult].sort(),
+    );
+    expect(await machine.jobs('processing')).toEqual([historic.stuck]);
+    const inProcessed = await readdir(join(machine.queue, 'processed'));
+    expect(inProcessed).toEqual(expect.arrayContaining(['.gitkeep', `${historic.archivedPair}_response.txt`]));
+
     // A new job has exactly the keys of the evolutionary producer, in their order, and Tower's own last.
     const [untouched, job = ''] = await machine.jobs('incoming');
     // A prompt without metadata may be half written: it is left to the clean-up.
-    expect(untouched).toBe(waiting.legacy);
+    expect(untouched).toBe(historic.withoutMetadata);
     expect(job).toMatch(/^\d{8}_\d{6}_\d{6}__topic_[a-z]+__style_[a-z]+$/);
     const keys = ['topic', 'style', 'language', 'category', 'gpt_quality', 'gpt_cost', 'model', 'duration_ms'];
     const metadata = await machine.metadata('incoming', job);
     expect(Object.keys(metadata)).toEqual([...keys, 'producer_run', 'created_at', 'filename', 'tower']);
     expect(metadata).toMatchObject({ filename: `${job}.txt`, topic: metadata['category'] });
+    expect(original.partsOfName(job)).toEqual({ topic: metadata['category'], style: metadata['style'] });
     // The logs of the original.
-    const line = JSON.parse((await machine.log('evolution.jsonl')).trim()) as Record<string, unknown>;
-    expect(line).toMatchObject({ generation: 1, prompts_generated: 5, learned_from: { sample_count: 6 } });
+    const lines = (await machine.log('evolution.jsonl')).trim().split('\n');
+    expect(JSON.parse(lines.at(-1) ?? '')).toMatchObject({
+      ...{ generation: 8, prompts_generated: 5, learned_from: { sample_count: 15 } },
+    });
+    expect(lines).toHaveLength(3);
     expect(await machine.log('producer_cron.log')).toContain('Written: 5 to queue/incoming/');
     expect((await machine.log('costs.jsonl')).trim().split('\n')).toHaveLength(5);
     expect((await machine.log('syntex_calibrations.jsonl')).trim().split('\n')).toHaveLength(3);
+
+    // A failure of the original's is retried by its script, and a prompt of Tower's is answered: both are as it writes them.
+    original.manualRetry(historic.failedTwice);
+    expect(original.nextJob()).toBe(`${historic.withoutMetadata}.txt`);
+    machine.service.faults = [{ times: 1, containing: 'Zweimal gescheitert', fault: { kind: 'text', response: '' } }];
+    expect(await machine.tick({ kind: 'consume', wrapper: 'syntex_system', batch: 10 })).toMatchObject({
+      result: { claimed: 6, processed: 5, unscored: 1 },
+    });
+    machine.service.faults = [];
+    expect(await machine.jobs('error')).toContain(`${historic.failedTwice}__retry3`);
+    expect(original.learned().map(({ score }) => score)).toEqual([100, 100, 100, 100, 100, 100]);
+    // No job of Tower's makes the API fail, as those without a score do.
+    expect(() => original.successByTopic()).toThrow('NoneType');
+    for (const name of [historic.empty, historic.blank]) await rm(join(machine.queue, 'processed', `${name}.json`));
+    expect(original.successByTopic()).toMatchObject({ harmlos: 1 });
+    for (const name of [historic.empty, historic.blank]) await rm(join(machine.queue, 'processed', `${name}.txt`));
+    original.cleanup();
+    machine.service.landscape = drawLandscape('simulated');
   });
 });
 
@@ -122,7 +138,7 @@ describe('at the same minute', () => {
     const second = await SyntxMachine.create({ inMemory: true, settings: { syntx: { queue: machine.queue } } });
     try {
       await second.tower.startControl();
-      await machine.tick({ kind: 'produce', batch: 15, force: true });
+      await machine.tick({ kind: 'produce', batch: 20, force: true });
       const before = Object.values(await machine.levels()).reduce((sum, count) => sum + count, 0);
       const results = await Promise.all([
         machine.tick({ kind: 'produce', batch: 5, force: true }),
@@ -152,7 +168,7 @@ describe('by hand', () => {
     const produced = await tower('run', 'produce', '--count', '2', '--force', '--wait');
     expect(produced).toMatchObject({ exitCode: 0, result: { status: 'completed', result: { written: 2 } } });
     const consumed = await tower('run', 'consume', '--wrapper', 'sigma', '--batch', '2', '--wait');
-    expect(consumed).toMatchObject({ exitCode: 0, result: { result: { claimed: 2 } } });
+    expect(consumed).toMatchObject({ exitCode: 0, result: { result: { claimed: 2, simulated: true } } });
     const cleaned = await tower('run', 'clean', '--dry-run', '--wait');
     expect(cleaned).toMatchObject({ exitCode: 0, result: { result: { dryRun: true } } });
     const monitored = await tower('run', 'monitor', '--wait');
@@ -171,6 +187,9 @@ describe('by hand', () => {
     const [first] = listed.result['jobs'] as { baseName: string }[];
     const shown = await tower('queue', 'show', first?.baseName ?? '');
     expect(shown.result).toMatchObject({ place: 'error', baseName: first?.baseName });
+    const inText = await machine.tower.tower('queue', 'show', first?.baseName ?? '');
+    expect(inText.stdout).toMatch(/^Wrapper +\w+ \[simulated\]$/m);
+    expect((await machine.metadata('error', first?.baseName ?? ''))['tower']).toMatchObject({ simulated: true });
     expect(await tower('queue', 'show', 'no-such-job')).toMatchObject({ exitCode: 5 });
 
     const history = await tower('evolution', 'history');
@@ -183,6 +202,7 @@ describe('by hand', () => {
     const page = await readFile(String(result['file']), 'utf8');
     expect(page).toContain('What is expected of each style and category');
     expect(page).not.toMatch(/<script|https?:/);
+    expect(page).toContain('their answers from a simulated service');
 
     const scored = await execa(process.execPath, [join(packageRoot, 'dist', 'client.js'), 'score'], {
       input: goodAnswer,
@@ -190,11 +210,48 @@ describe('by hand', () => {
     expect(JSON.parse(scored.stdout)).toMatchObject({ total_score: 100 });
   });
 
+  it('a run of the producer that fails stands in history and report with its reason', async () => {
+    machine.llmFaults = llmFaultsFromRules([
+      { times: 9, fault: { kind: 'status', status: 401, message: 'no such key' } },
+    ]);
+    const failed = await tower('run', 'produce', '--count', '2', '--force', '--wait');
+    machine.llmFaults = llmFaultsFromRules([]);
+    expect(failed).toMatchObject({ exitCode: 1, result: { status: 'failed' } });
+
+    const reason = expect.stringContaining('none of 2 prompts could be made: ') as string;
+    const { result } = await tower('evolution', 'history', '-n', '1');
+    expect(result).toMatchObject({ generations: [], failed: [{ reason }] });
+    const [{ run, at } = { run: '', at: '' }] = result['failed'] as { run: string; at: string }[];
+    expect(run).toMatch(/^produce-\d{8}T\d{9}Z-/);
+    const shown = await machine.tower.tower('evolution', 'history', '--run', run);
+    expect(shown).toMatchObject({ exitCode: 0, stdout: reason });
+    const { report } = (await tower('report', 'evolution', at.slice(0, 10))).result;
+    expect(report).toMatchObject({ failedRuns: [{ run, reason }] });
+  });
+
+  it('one that fails before it is decided does so, too, and in the log of the original', async () => {
+    const broken = join(machine.tower.home, 'syntx', 'produce-broken');
+    await mkdir(broken, { recursive: true });
+    await writeFile(join(broken, 'published.json'), '{');
+    const failed = await tower('run', 'produce', '--count', '2', '--force', '--wait');
+    await rm(broken, { recursive: true });
+    expect(failed).toMatchObject({ exitCode: 1, result: { status: 'failed' } });
+
+    const reason = expect.stringContaining(broken) as string;
+    const { result } = await tower('evolution', 'history', '-n', '1');
+    expect(result).toMatchObject({
+      failed: [{ run: expect.stringMatching(/^produce-.*-undecided$/) as string, reason }],
+    });
+    expect(await machine.log('producer_cron.log')).toMatch(/-undecided\n {3}⏸️ Nothing generated: .*produce-broken/);
+  });
+
   it('low scores are retried only with --scored', async () => {
     const { error } = await machine.levels();
     expect(error).toBeGreaterThan(1);
     const without = await tower('queue', 'retry');
-    expect(without.result).toMatchObject({ requeued: [expect.stringContaining('__retry1')] });
+    const names = without.result['requeued'] as string[];
+    expect(names.length).toBeGreaterThan(0);
+    expect(names.every((name) => name.includes('__retry'))).toBe(true);
     const scored = await tower('queue', 'retry', '--scored');
     expect((scored.result['requeued'] as unknown[]).length).toBeGreaterThan(0);
   });

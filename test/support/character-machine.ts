@@ -103,19 +103,19 @@ export class CharacterMachine {
     workflowId: string,
     name: string,
     fits: (snapshot: ActivitySnapshot) => boolean = () => true,
+    timeoutMs?: number,
   ): Promise<ActivitySnapshot> {
-    return waitUntil(`${name} of ${workflowId}`, async () => {
+    const pending = async () => {
       const { activities, status } = await takeSnapshot(this.tower.client, workflowId);
       if (status !== 'running' && status !== 'paused') throw new Error(`${workflowId} is ${status}`);
       return activities.find((activity) => activity.activity === name && fits(activity));
-    });
+    };
+    return waitUntil(`${name} of ${workflowId}`, pending, timeoutMs);
   }
 
-  stage(workflowId: string, stage: string): Promise<void> {
-    return waitUntil(`stage ${stage} of ${workflowId}`, async () => {
-      const snapshot = await takeSnapshot(this.tower.client, workflowId);
-      return snapshot.stage === stage;
-    }).then(() => undefined);
+  async stage(workflowId: string, stage: string, timeoutMs?: number): Promise<void> {
+    const reached = async () => (await takeSnapshot(this.tower.client, workflowId)).stage === stage;
+    await waitUntil(`stage ${stage} of ${workflowId}`, reached, timeoutMs);
   }
 
   /** What ComfyUI lists. */

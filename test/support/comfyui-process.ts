@@ -6,6 +6,7 @@ import { createInterface } from 'node:readline';
 import { packageRoot } from '../../src/files/package-root.js';
 import type { FaultRule } from '../../src/sims/comfyui/faults.js';
 import type { Settings } from '../../src/sims/comfyui/settings.js';
+import type { StatisticsReport } from '../../src/sims/comfyui/statistics.js';
 
 /** The simulated ComfyUI as a process of its own: it can be killed, and started again at the same address. */
 export class ComfyuiProcess {
@@ -50,6 +51,10 @@ export class ComfyuiProcess {
   async addFaults(rules: readonly FaultRule[]): Promise<void> {
     const response = await fetch(`${this.address}/sim/faults`, { method: 'POST', body: JSON.stringify(rules) });
     if (!response.ok) throw new Error(`the faults were refused: ${await response.text()}`);
+  }
+
+  async readStatistics(): Promise<StatisticsReport> {
+    return (await (await fetch(`${this.address}/sim/statistics`)).json()) as StatisticsReport;
   }
 
   async close(): Promise<void> {

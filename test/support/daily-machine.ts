@@ -82,9 +82,9 @@ export class DailyMachine {
     await this.tower.configure(mergeTables(base(this.signz.address), settings));
   }
 
-  /** Starts a GPU worker whose simulated trainers have this fault. */
-  startFaultyGpu(fault: SimulatedFault): Promise<GuardedProcess> {
-    return this.tower.startGpu(0, { TOWER_SIMULATED_TRAINER_FAULT: JSON.stringify(fault) });
+  /** A GPU worker whose simulated trainers have this fault. */
+  ensureFaultyGpu(fault: SimulatedFault): Promise<GuardedProcess> {
+    return this.tower.ensureGpu(0, { TOWER_SIMULATED_TRAINER_FAULT: JSON.stringify(fault) });
   }
 
   /** Uploads what editors do on one day, a batch per client. */

@@ -39,6 +39,8 @@ export function faultyFiles(actual: Files): Files {
     unlink: changing('unlink', actual.unlink),
     mkdir: changing('mkdir', actual.mkdir as (path: string, options?: object) => Promise<string | undefined>),
     appendFile: changing('appendFile', actual.appendFile),
+    link: changing('link', actual.link),
+    copyFile: changing('copyFile', actual.copyFile),
     readdir: async (...all: Parameters<Files['readdir']>) => {
       const names = await actual.readdir(...all);
       fileFaults.namesRead += names.length;
@@ -53,11 +55,27 @@ export function faultyFiles(actual: Files): Files {
       if (all[1] === undefined || all[1] === 'r') return actual.open(...all);
       await decided({ name: 'open', path });
       const file = await actual.open(...all);
-      const [write, sync] = [file.writeFile.bind(file), file.sync.bind(file)];
+      const [write, append, sync] = [
+        file.writeFile.bind(file),
+        file.appendFile.bind(file),
+        file.sync.bind(file),
+      ] as const;
+      // What fails in the middle leaves its first half; after a crash the kernel closes the file.
       file.writeFile = async (content) => {
-        // A crash in the middle of a write leaves its first half; the kernel closes the file.
-        await decided({ name: 'write', path }, () => write(half(content)).then(() => file.close()));
+        await decided(
+          { name: 'write', path },
+          () => write(half(content)).then(() => file.close()),
+          () => write(half(content)),
+        );
         return write(content);
+      };
+      file.appendFile = async (content) => {
+        await decided(
+          { name: 'append', path },
+          () => append(half(content)).then(() => file.close()),
+          () => append(half(content)),
+        );
+        return append(content);
       };
       file.sync = async () => {
         await decided({ name: 'sync', path }, () => file.close());
@@ -69,15 +87,23 @@ export function faultyFiles(actual: Files): Files {
   return wrapped as unknown as Files;
 }
 
-async function decided(call: FileCall, beforeCrash?: () => Promise<void>): Promise<void> {
+async function decided(
+  call: FileCall,
+  beforeCrash?: () => Promise<void>,
+  beforeError?: () => Promise<void>,
+): Promise<void> {
   const decision = fileFaults.decide(call);
   if (decision === 'go') return;
-  if (decision instanceof Error) throw decision;
+  if (decision instanceof Error) {
+    await beforeError?.();
+    throw decision;
+  }
   await beforeCrash?.();
   await new Promise(() => undefined);
 }
 
-function half(content: unknown): string {
+function half(content: unknown): string | Uint8Array {
+  if (content instanceof Uint8Array) return content.subarray(0, content.length / 2);
   const text = typeof content === 'string' ? content : '';
   return text.slice(0, text.length / 2);
 }

@@ -7,7 +7,7 @@ import sharp from 'sharp';
 import { captionDataset } from '../../src/character/caption-dataset.js';
 import type { CharacterRun } from '../../src/character/character-run.js';
 import { chooseEpoch } from '../../src/character/choose-epoch.js';
-import { writeJsonDurable } from '../../src/files/durable-write.js';
+import { writeFileDurable, writeJsonDurable } from '../../src/files/durable-write.js';
 import { runDirectory } from '../../src/training/run-directory.js';
 import { picture, preparedRun, renderAll, type CharacterFolders } from './character-run.js';
 
@@ -47,12 +47,13 @@ async function writeTraining(run: CharacterRun, { epochs, simulated }: { epochs:
   const { directory } = run.paths;
   const files = runDirectory(directory);
   const planned = epochs * stepsPerEpoch;
+  await writeFileDurable(join(directory, 'config.toml'), 'network_dim = 32\n');
   await writeJsonDurable(join(directory, 'kohya.json'), {
     ...{
       version: 1,
       driver: 'kohya',
       simulated,
-      baseModel: 'sd',
+      baseModelKind: 'sd',
       outputName: run.job.output,
       epochs,
       images: 11,

@@ -66,15 +66,17 @@ export class KohyaBench {
   async run(id: string, { options, images = 8, run }: SimulatedKohya = {}): Promise<KohyaRun> {
     const directory = this.directory(id);
     const folder = join(this.home, 'images');
+    const model = join(this.home, 'base.safetensors');
     await mkdir(directory, { recursive: true });
+    await writeFile(model, '');
     if (!existsSync(folder)) await writeImages(folder, images);
     this.#directories.push(directory);
     return {
       runId: id,
       runDirectory: directory,
-      baseModel: 'sd',
+      baseModelKind: 'sd',
       options: parseKohyaOptions({
-        pretrained_model_name_or_path: '/models/base.safetensors',
+        pretrained_model_name_or_path: model,
         network_dim: 4,
         network_alpha: 2,
         max_train_epochs: 4,

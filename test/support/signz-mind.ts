@@ -6,7 +6,8 @@ import { pino } from 'pino';
 
 import { Ledger } from '../../src/signz-mind/ledger/ledger.js';
 import { SignzMindClient, type SignzMindClientOptions } from '../../src/signz-mind/server/signz-mind-client.js';
-import { ingestBatches, type IngestSummary } from '../../src/signz-mind/ingest/ingest-batches.js';
+import { ingestBatches } from '../../src/signz-mind/ingest/ingest-batches.js';
+import type { IngestSummary } from '../../src/signz-mind/ingest/ingest-summary.js';
 import type { Faults } from '../../src/sims/signz-mind/faults.js';
 import { startSignzMindServer, type SignzMindServer } from '../../src/sims/signz-mind/server.js';
 import { uploadBatchAsEditor } from '../../src/sims/signz-mind/upload-batch-as-editor.js';

@@ -1,11 +1,12 @@
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { startPromptTick, type PromptTickInput, type PromptTickResult } from '../../src/client.js';
-import { llmFaultsFromRules, type LlmFaultRule } from '../../src/sims/llm/faults.js';
+import { llmFaultsFromRules, type LlmFaultRule, type LlmFaults } from '../../src/sims/llm/faults.js';
 import { startLlmServer, type LlmServer } from '../../src/sims/llm/server.js';
 import { startSyntxService, type SyntxService, type SyntxServiceOptions } from '../../src/sims/syntx/server.js';
-import { memoryDirectory, stages, type StageName } from './syntx-queue.js';
+import { stages, type StageName } from './syntx-queue.js';
 import { mergeTables, TowerMachine, type Settings, type TowerMachineOptions } from './tower-machine.js';
 
 export interface SyntxMachineOptions extends TowerMachineOptions {
@@ -20,26 +21,33 @@ export class SyntxMachine {
   readonly llm: LlmServer;
   /** Holds the queue and its logs, as an installation of the original does. */
   readonly root: string;
+  /** What goes wrong with the endpoint that writes prompts; may be changed at any time. */
+  llmFaults: LlmFaults;
 
-  private constructor(tower: TowerMachine, servers: { service: SyntxService; llm: LlmServer }, root: string) {
+  private constructor(
+    tower: TowerMachine,
+    servers: { service: SyntxService; llm: LlmServer },
+    root: string,
+    faults: readonly LlmFaultRule[],
+  ) {
     this.tower = tower;
     this.service = servers.service;
     this.llm = servers.llm;
     this.root = root;
+    this.llmFaults = llmFaultsFromRules(faults);
   }
 
   static async create({ service, llm, ...options }: SyntxMachineOptions = {}): Promise<SyntxMachine> {
     const tower = await TowerMachine.create(options);
-    // In memory: every change of the queue is synced several times over.
-    const root = await mkdtemp(join(memoryDirectory(), 'tower-syntx-'));
+    const root = await mkdtemp(join(tmpdir(), 'tower-syntx-'));
     const servers = {
       service: await startSyntxService({ directory: join(tower.home, 'syntx-service'), ...service }),
       llm: await startLlmServer({
         ...(llm?.latencyMs !== undefined && { latencyMs: llm.latencyMs }),
-        faults: llmFaultsFromRules(llm?.faults ?? []),
+        faults: (message) => machine.llmFaults(message),
       }),
     };
-    const machine = new SyntxMachine(tower, servers, root);
+    const machine: SyntxMachine = new SyntxMachine(tower, servers, root, llm?.faults ?? []);
     await machine.configure(options.settings ?? {});
     return machine;
   }
@@ -82,6 +90,17 @@ export class SyntxMachine {
     return Object.fromEntries(counts) as Record<StageName, number>;
   }
 
+  /** The texts of all prompts, wherever they are. */
+  async prompts(): Promise<ReadonlySet<string>> {
+    const texts = new Set<string>();
+    for (const stage of stages) {
+      for (const name of await this.jobs(stage)) {
+        texts.add(await readFile(join(this.queue, stage, `${name}.txt`), 'utf8'));
+      }
+    }
+    return texts;
+  }
+
   /** What is wrong with the queue at rest: a job twice, half a job, or something of Tower's left over. */
   async faults(): Promise<string[]> {
     const seen = new Map<string, string>();
@@ -96,7 +115,7 @@ export class SyntxMachine {
         else JSON.parse(metadata);
       }
     }
-    for (const own of ['leases', 'moves', 'answers']) {
+    for (const own of ['leases', 'claims', 'moves', 'answers']) {
       for (const name of await readdir(join(this.queue, '.tower', own)).catch(() => [])) {
         faults.push(`.tower/${own}/${name} is left over`);
       }

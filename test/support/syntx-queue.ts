@@ -1,8 +1,9 @@
-import { accessSync, constants, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
+import type { ClaimedJob } from '../../src/syntx/queue/claim.js';
 import { openQueue, type QueueOptions, type SyntxQueue } from '../../src/syntx/queue/syntx-queue.js';
 import { scoreAnswer, type QualityScore } from '../../src/syntx/scores/quality-score.js';
 
@@ -13,6 +14,13 @@ export const goodAnswer = '### Driftkörperanalyse:\nA\n### Kalibrierung:\nB\n##
 export const poorAnswer = '1. DRIFT: ein wenig.\n2. nichts\n3. nichts';
 export const call = { durationMs: 36_454, sessionId: '519c9a2e', wrapper: 'syntex_system', workerId: 'cron_syntex' };
 export const owner = { workflowId: 'consume-syntex', runId: 'run-1' };
+
+/** The oldest waiting job, claimed for {@link owner}. */
+export async function claimFrom(queue: SyntxQueue, number: number): Promise<ClaimedJob> {
+  const job = await queue.claim({ owner, claim: String(number) });
+  if (job === undefined) throw new Error('nothing waits');
+  return job;
+}
 
 /** What an answer scores. */
 export function scoreOf(answer: string): QualityScore {
@@ -27,7 +35,7 @@ export function scored(answer: string, threshold = 90) {
 
 /** A queue directory of a test, and what lies in it. */
 export class QueueWorld {
-  readonly root = mkdtempSync(join(memoryDirectory(), 'syntx-queue-'));
+  readonly root = mkdtempSync(join(tmpdir(), 'syntx-queue-'));
   readonly #open: SyntxQueue[] = [];
 
   /** A queue object of its own, as every process has one. */
@@ -43,7 +51,7 @@ export class QueueWorld {
 
   /** Writes a job's files as the original's programs do. */
   async put(
-    stage: StageName,
+    stage: StageName | '.broken',
     baseName: string,
     files: { prompt?: string; metadata?: unknown; response?: string } = {},
   ) {
@@ -90,7 +98,7 @@ export class QueueWorld {
         if (!isWhole) faults.push(`${stage}/${name} belongs to nothing`);
       }
     }
-    for (const own of ['leases', 'moves', 'answers']) {
+    for (const own of ['leases', 'claims', 'moves', 'answers']) {
       for (const name of this.names(join('.tower', own))) faults.push(`.tower/${own}/${name} is left over`);
     }
     return faults;
@@ -99,16 +107,6 @@ export class QueueWorld {
   close(): void {
     for (const queue of this.#open) queue.close();
     rmSync(this.root, { recursive: true });
-  }
-}
-
-/** Every change is synced several times over; in memory that costs nothing. */
-export function memoryDirectory(): string {
-  try {
-    accessSync('/dev/shm', constants.W_OK);
-    return '/dev/shm';
-  } catch {
-    return tmpdir();
   }
 }
 
@@ -123,6 +121,25 @@ export function incomingMetadata(baseName: string, changes: Record<string, unkno
     ...{ model: 'gpt-4o', duration_ms: 5000 },
     ...{ producer_run: '2026-01-05T04:00:10.464876', created_at: '2026-01-05T04:00:10.464884' },
     filename: `${baseName}.txt`,
+    ...changes,
+  };
+}
+
+/** Metadata of a job that was answered well, as the original's consumer leaves it. */
+export function processedMetadata(name: string, changes: Record<string, unknown> = {}): Record<string, unknown> {
+  return {
+    ...incomingMetadata(name),
+    syntex_result: {
+      quality_score: {
+        total_score: 100,
+        field_completeness: 100,
+        structure_adherence: 100,
+        detail_breakdown: { stromung: true },
+      },
+      ...{ duration_ms: 36_454, session_id: '519c9a2e', wrapper: 'syntex_system', worker_id: 'cron_syntex' },
+      response_text: goodAnswer,
+    },
+    ...{ processed_at: '2026-01-05T04:01:02.643493', status: 'success' },
     ...changes,
   };
 }

@@ -39,6 +39,13 @@ export interface TowerMachineOptions {
   readonly inMemory?: boolean;
 }
 
+/** How a worker was started. */
+interface WorkerStart {
+  readonly role: string;
+  /** Environment and configuration. */
+  readonly settings: string;
+}
+
 /**
  * A whole Tower on this machine for a test: real Temporal server, real worker processes of the built program, a state
  * directory of its own. `close` ends everything, trainers too.
@@ -47,7 +54,9 @@ export class TowerMachine {
   readonly home: string;
   readonly paths: StatePaths;
   readonly #options: TowerMachineOptions;
-  readonly #workers = new Set<GuardedProcess>();
+  /** With what each was started. */
+  readonly #workers = new Map<GuardedProcess, WorkerStart>();
+  #configuration = '';
   #up: UpProcess | undefined;
   #server: EmbeddedServer | undefined;
   #connection: Connection | undefined;
@@ -76,7 +85,8 @@ export class TowerMachine {
       train: { trainer: 'simulated', minimumFreeGigabytes: 0 },
     };
     const merged = mergeTables(mergeTables(base, this.#options.settings ?? {}), settings);
-    await writeFile(this.configFile, stringify(merged));
+    this.#configuration = stringify(merged);
+    await writeFile(this.configFile, this.#configuration);
   }
 
   get configFile(): string {
@@ -144,12 +154,22 @@ export class TowerMachine {
 
   /** @param environment - Added for this worker alone. */
   startControl(environment: Readonly<Record<string, string>> = {}): Promise<GuardedProcess> {
-    return this.#start(['--role', 'control'], environment);
+    return this.#start('--role control', environment);
   }
 
   /** @param environment - Added for this worker alone. */
   startGpu(index = 0, environment: Readonly<Record<string, string>> = {}): Promise<GuardedProcess> {
-    return this.#start(['--role', 'gpu', '--gpu', String(index)], environment);
+    return this.#start(`--role gpu --gpu ${index}`, environment);
+  }
+
+  /** As `startControl`, unless one like that runs already; one of another configuration is stopped first. */
+  ensureControl(environment: Readonly<Record<string, string>> = {}): Promise<GuardedProcess> {
+    return this.#ensure('--role control', environment);
+  }
+
+  /** As `startGpu`, unless one like that runs already; one of another configuration is stopped first. */
+  ensureGpu(index = 0, environment: Readonly<Record<string, string>> = {}): Promise<GuardedProcess> {
+    return this.#ensure(`--role gpu --gpu ${index}`, environment);
   }
 
   /** `kill -9` of a worker's whole group. Its trainer has a group of its own. */
@@ -166,7 +186,7 @@ export class TowerMachine {
 
   /** SIGTERM to every worker that still runs. */
   async stopWorkers(): Promise<void> {
-    await Promise.all([...this.#workers].map((worker) => this.stop(worker)));
+    await Promise.all([...this.#workers.keys()].map((worker) => this.stop(worker)));
   }
 
   /** Runs the command line `tower` to its end. */
@@ -210,17 +230,33 @@ export class TowerMachine {
     return join(this.home, 'locks');
   }
 
-  async #start(args: readonly string[], environment: Readonly<Record<string, string>> = {}): Promise<GuardedProcess> {
+  async #ensure(role: string, environment: Readonly<Record<string, string>>): Promise<GuardedProcess> {
+    const wanted = this.#startOf(role, environment);
+    for (const [worker, start] of this.#workers) {
+      if (start.role !== role) continue;
+      if (start.settings === wanted.settings) return worker;
+      await this.stop(worker);
+    }
+    return this.#start(role, environment);
+  }
+
+  #startOf(role: string, environment: Readonly<Record<string, string>>): WorkerStart {
+    return { role, settings: `${JSON.stringify(environment)}\n${this.#configuration}` };
+  }
+
+  async #start(role: string, environment: Readonly<Record<string, string>>): Promise<GuardedProcess> {
     mkdirSync(this.paths.logs, { recursive: true });
     const output = openSync(join(this.paths.logs, 'test-worker.log'), 'a');
     try {
       const worker = await startGuardedProcess({
         command: process.execPath,
-        args: [command, 'worker', ...args],
+        args: [command, 'worker', ...role.split(' ')],
         outputDescriptor: output,
         environment: { ...this.environment, ...environment },
       });
-      this.#workers.add(worker);
+      this.#workers.set(worker, this.#startOf(role, environment));
+      // One that ends by itself is none to go on with.
+      void worker.exited.then(() => this.#workers.delete(worker));
       return worker;
     } finally {
       closeSync(output);

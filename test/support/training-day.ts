@@ -3,7 +3,6 @@ import { join } from 'node:path';
 import type { WorkflowHandle } from '@temporalio/client';
 import { expect } from 'vitest';
 
-import { isAlive, trainerIdentity } from '../../src/gpu/process-table.js';
 import type { DailyCycleResult } from '../../src/client.js';
 import { parseEvent } from '../../src/qlora/parse-event.js';
 import type { SimulatedFault } from '../../src/sims/qlora-trainer/config.js';
@@ -33,7 +32,7 @@ export interface TrainingDayOptions {
   readonly server?: Settings;
 }
 
-/** One day of a {@link DailyMachine}: new batches, both workers, and a cycle that trains. */
+/** One day of a {@link DailyMachine}: new batches, both workers (those of the day before, where they fit), and a cycle that trains. */
 export class TrainingDay {
   readonly version: string;
   readonly batches: readonly string[];
@@ -62,8 +61,8 @@ export class TrainingDay {
     await machine.configure({ train: { simulatedSecondsPerStep, hyperparameters: hundredSteps, ...train }, server });
     const batches = await machine.uploadDay(day);
     const [control, gpu] = await Promise.all([
-      machine.tower.startControl(),
-      fault === undefined ? machine.tower.startGpu() : machine.startFaultyGpu(fault),
+      machine.tower.ensureControl(),
+      fault === undefined ? machine.tower.ensureGpu() : machine.ensureFaultyGpu(fault),
     ]);
     const date = new Date(Date.UTC(2026, 0, 12 + day, 13)).toISOString();
     const { firstExecutionRunId: cycleRunId } = await machine.startCycle({ logicalTime: date, forcePromote: true });
@@ -76,10 +75,10 @@ export class TrainingDay {
     return this.#machine.tower.client.workflow.getHandle(dailyCycleWorkflowId, this.#cycleRunId);
   }
 
-  /** The launch that trains now, as soon as its own log tells this step: whether or not anybody follows it. */
-  async logged(step: number): Promise<Launch> {
+  /** The launch that trains now, held as soon as its own log tells this step: whether or not anybody follows it. */
+  async heldAt(step: number): Promise<Launch> {
     const launch = await this.#machine.livingLaunch();
-    await waitUntil(`step ${step} in the log`, async () => (await lastStep(launch)) >= step);
+    await holdTrainer(launch, step);
     return launch;
   }
 
@@ -138,13 +137,31 @@ export class TrainingDay {
   }
 }
 
+/**
+ * Lets a trainer go on, held or not, until its own log tells this step, and holds it there: nothing of what follows has to be quick.
+ *
+ * @param step - Default: two more than now, so that it has shown that it trains, whether or not anybody follows it.
+ * @returns its last step
+ */
+export async function holdTrainer(launch: Launch, step?: number): Promise<number> {
+  const wanted = step ?? (await lastStep(launch)) + 2;
+  releaseTrainer(launch);
+  await waitUntil(`step ${wanted} in the log`, async () => (await lastStep(launch)) >= wanted);
+  signalTrainer(launch, 'SIGSTOP');
+  return lastStep(launch);
+}
+
+export function releaseTrainer(launch: Launch): void {
+  signalTrainer(launch, 'SIGCONT');
+}
+
+function signalTrainer({ process: record }: Launch, signal: NodeJS.Signals): void {
+  if (record.trainerPid === null) throw new Error('the launch has no trainer');
+  process.kill(record.trainerPid, signal);
+}
+
 /** The last step that the trainer's own log tells; 0 before its first. */
 async function lastStep({ files }: Launch): Promise<number> {
   const { summary } = await summarizeLaunch(files, { createParser: () => parseEvent });
   return summary.reachedStep;
-}
-
-export function expectTrainerAlive({ process }: Launch): void {
-  const trainer = trainerIdentity(process);
-  expect(trainer !== undefined && isAlive(trainer)).toBe(true);
 }

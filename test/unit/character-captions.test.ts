@@ -12,6 +12,7 @@ import { writeContactSheets } from '../../src/character/contact-sheet.js';
 import { parseCharacterJob } from '../../src/character/job-file.js';
 import { readPlan } from '../../src/character/plan.js';
 import { triggerNotice } from '../../src/character/trigger-notice.js';
+import { buildCharacterReport } from '../../src/report/character-report.js';
 import { axes } from '../../src/character/vocabulary.js';
 import { characterFolders, picture, preparedRun, renderAll, type CharacterFolders } from '../support/character-run.js';
 
@@ -54,7 +55,9 @@ async function existing(
 describe('W5: captions tell what each image shows', () => {
   it('trigger, tags, first part of the description, the image’s own attributes, quality', async () => {
     const run = await generated({ trigger: 'elara_xk', description: 'warrior, brown hair', tags: ['1girl', 'armor'] });
-    expect(await caption(run)).toEqual({ images: 6, written: 6, kept: 0, withoutAttributes: 0, refilled: 0 });
+    expect(await caption(run)).toEqual({
+      ...{ images: 6, written: 6, kept: 0, withoutAttributes: 0, refilled: 0, highestNumber: 6 },
+    });
     const texts = await captionsOf(run);
     for (const { index, attributes } of (await readPlan(run.paths.plan))?.images ?? []) {
       const shown = axes.flatMap((axis) => attributes[axis] ?? []);
@@ -103,6 +106,10 @@ describe('W5: captions tell what each image shows', () => {
     expect(await json(run.dataset.taggingResults)).toMatchObject({
       ...{ character_name: 'Elara', image_directory: run.dataset.images, total_images: 3 },
       ...{ tagged_successfully: 3, failed_tags: 0, failures: [] },
+      tagged_files: images.map(({ index, metadata: shown, sha256, prompt_id }) => ({
+        ...{ image: `elara_00${String(index)}.png`, tags_file: `elara_00${String(index)}.txt`, edited: false },
+        ...{ index, metadata: shown, sha256, prompt_id },
+      })),
     });
   });
 
@@ -159,7 +166,7 @@ describe('W21: captions have no repeats, and what a person wrote stays', () => {
     await appendFile(join(run.dataset.images, 'elara_002.txt'), ', with a sword');
     await writeFile(join(run.dataset.images, 'elara_003.txt'), ' \n');
     const edited = await captionsOf(run);
-    expect(await caption(run)).toEqual({ images: 6, written: 1, kept: 2, withoutAttributes: 0, refilled: 1 });
+    expect(await caption(run)).toMatchObject({ images: 6, written: 1, kept: 2, withoutAttributes: 0, refilled: 1 });
     const after = await captionsOf(run);
     expect(after['elara_001.txt']).toBe('my own words');
     expect(after['elara_002.txt']).toBe(edited['elara_002.txt']);
@@ -185,6 +192,83 @@ describe('W21: captions have no repeats, and what a person wrote stays', () => {
     });
   });
 
+  it('captions of a captioning that was cancelled are Tower’s own too: a new run on that dataset writes its own', async () => {
+    const names = Array.from({ length: 150 }, (_, index) => `a_${index + 1}.png`);
+    const first = await existing(names.slice(0, 1), { trigger: 'first' });
+    for (const name of names.slice(1)) {
+      await copyFile(join(first.dataset.images, 'a_1.png'), join(first.dataset.images, name));
+    }
+    const aborting = new AbortController();
+    const cancelled = captionDataset(first, {
+      ...options(),
+      signal: aborting.signal,
+      onProgress: () => aborting.abort(new Error('cancelled')),
+    });
+    await expect(cancelled).rejects.toThrow('cancelled');
+    const half = await captionsOf(first);
+    expect(Object.keys(half)).toHaveLength(100);
+    await writeFile(join(first.dataset.images, 'a_1.txt'), 'by hand');
+
+    const second = await preparedRun(folders, {
+      ...{ dataset: first.dataset.folder, stages: ['tag'], trigger: 'second' },
+    });
+    expect(await caption(second)).toMatchObject({ images: 150, written: 149, kept: 1 });
+    const texts = await captionsOf(second);
+    expect(texts['a_1.txt']).toBe('by hand');
+    expect(Object.values(texts).filter((text) => text.startsWith('second, '))).toHaveLength(149);
+  });
+
+  it('files of other programs under the names of records say nothing of captions, and stop neither captioning nor report', async () => {
+    const run = await existing(['a_1.png', 'a_2.png']);
+    await writeFile(join(run.dataset.images, 'a_1.txt'), 'by hand');
+    await writeFile(join(run.dataset.folder, 'captions.jsonl'), '{"file_name": "a_1.png", "text": "by hand"}\n');
+    await writeFile(run.dataset.taggingResults, '[{"image": "a_1.png", "tags": "by hand"}]');
+    expect(await caption(run)).toMatchObject({ written: 1, kept: 1 });
+    // Put there by another tool afterwards.
+    await writeFile(run.dataset.taggingResults, '{"tagged_files": 2}');
+    const { images } = await buildCharacterReport(run.paths.directory);
+    expect(images.map(({ edited }) => edited)).toEqual([true, false]);
+    await rm(run.dataset.taggingResults);
+    await mkdir(run.dataset.taggingResults);
+    await expect(buildCharacterReport(run.paths.directory)).resolves.toMatchObject({ run: run.reservation.run });
+  });
+
+  it('files of other programs under the names of Tower’s are kept under another name, and said', async () => {
+    const run = await existing(['a_1.png']);
+    const { folder, taggingResults, contactSheet } = run.dataset;
+    const theirs = '{"tagged_files": [{"image": "a_1.png", "tags": "by the original"}], "total_images": 1}';
+    await writeFile(taggingResults, theirs);
+    await writeFile(contactSheet, 'a sheet of somebody');
+    await writeFile(join(run.dataset.images, 'a_1.txt'), 'by the original');
+    expect(await caption(run)).toMatchObject({ written: 1, kept: 0 });
+    const kept = ['contact-sheet.before-tower.jpg', 'tagging_results.before-tower.json'];
+    const contents = async () => {
+      const names = (await readdir(folder)).filter((name) => name.includes('before-tower')).sort();
+      return [names, await Promise.all(names.map((name) => readFile(join(folder, name), 'utf8')))];
+    };
+    expect(await contents()).toEqual([kept, ['a sheet of somebody', theirs]]);
+    expect(await json(taggingResults)).toMatchObject({ total_images: 1, run: run.reservation.run, set_aside: kept });
+    expect((await sharp(contactSheet).metadata()).format).toBe('jpeg');
+    // Its own are written anew, in this run and in others.
+    const before = await readFile(taggingResults, 'utf8');
+    await caption(run);
+    expect(await readFile(taggingResults, 'utf8')).toBe(before);
+    await caption(await preparedRun(folders, { name: 'Other', dataset: folder, stages: ['tag'] }));
+    expect(await contents()).toEqual([kept, ['a sheet of somebody', theirs]]);
+    // A folder that an older Tower has captioned, which had no journal there.
+    await rm(run.dataset.captionJournal);
+    await caption(run);
+    expect(await contents()).toEqual([kept, ['a sheet of somebody', theirs]]);
+    // Another one, and a folder of that name.
+    await writeFile(taggingResults, '[]');
+    await caption(run);
+    await rm(taggingResults);
+    await mkdir(taggingResults);
+    await caption(run);
+    const all = [...kept, 'tagging_results.before-tower-2.json', 'tagging_results.before-tower-3.json'];
+    expect(await json(taggingResults)).toMatchObject({ set_aside: all.sort() });
+  });
+
   it('png, jpg, jpeg and webp are images, in whatever case', async () => {
     const names = ['a.PNG', 'b.jpg', 'c.JPEG', 'd.webp'];
     const run = await existing(['seed.png']);
@@ -205,7 +289,9 @@ describe('W21: captions have no repeats, and what a person wrote stays', () => {
 describe('an existing dataset', () => {
   it('without metadata is captioned from trigger, tags and description, and says how many', async () => {
     const run = await existing(['a_1.png', 'photo.jpg']);
-    expect(await caption(run)).toEqual({ images: 2, written: 2, kept: 0, withoutAttributes: 2, refilled: 0 });
+    expect(await caption(run)).toEqual({
+      ...{ images: 2, written: 2, kept: 0, withoutAttributes: 2, refilled: 0, highestNumber: 2 },
+    });
     const expected = 'Elara, 1girl, armor, high quality, detailed, best quality';
     expect(await captionsOf(run)).toEqual({ 'a_1.txt': expected, 'photo.txt': expected });
   });
@@ -238,6 +324,25 @@ describe('an existing dataset', () => {
     });
   });
 
+  it('a stranger’s picture has nothing of the image whose number is in its name', async () => {
+    const run = await existing(['elara_007.png', 'photo_007.jpg']);
+    const generated = { index: 7, output_path: '/elsewhere/images/elara_007.png', sha256: 'a'.repeat(64) };
+    const record = { ...generated, prompt_id: 'x', metadata: { pose: 'running' } };
+    await writeFile(run.dataset.generationMetadata, JSON.stringify({ generated_images: [record] }));
+    expect(await caption(run)).toMatchObject({ written: 2, withoutAttributes: 1 });
+    expect(await captionsOf(run)).toEqual({
+      'elara_007.txt': 'Elara, 1girl, armor, running, high quality, detailed, best quality',
+      'photo_007.txt': 'Elara, 1girl, armor, high quality, detailed, best quality',
+    });
+    const { tagged_files: tagged } = JSON.parse(await readFile(run.dataset.taggingResults, 'utf8')) as {
+      tagged_files: object[];
+    };
+    expect(tagged).toMatchObject([
+      { image: 'elara_007.png', index: 7, prompt_id: 'x', sha256: 'a'.repeat(64) },
+      { image: 'photo_007.jpg', index: null, prompt_id: null, sha256: null, metadata: null },
+    ]);
+  });
+
   it('with metadata that is none says so', async () => {
     const run = await existing(['a_1.png']);
     await writeFile(run.dataset.generationMetadata, '[]');
@@ -262,6 +367,18 @@ describe('W8: too few images end the run before training', () => {
 });
 
 describe('contact sheets', () => {
+  it('a file that cannot be decoded is named, and not tried again', async () => {
+    const run = await existing(['x_1.png', 'x_2.png']);
+    const broken = join(run.dataset.images, 'x_2.png');
+    await writeFile(broken, (await readFile(broken)).subarray(0, 200));
+    const images = ['x_1.png', 'x_2.png'].map((file) => ({ file, index: null }));
+    await expect(writeContactSheets(run, images, options())).rejects.toMatchObject({
+      code: 'IMAGE_UNREADABLE',
+      retryable: false,
+      message: expect.stringContaining(broken) as string,
+    });
+  });
+
   it('have 80 images a page, and pages that are no longer needed go', async () => {
     const run = await existing(['x_1.png']);
     const { images, folder } = run.dataset;
@@ -270,7 +387,7 @@ describe('contact sheets', () => {
     const write = (shown: readonly string[]) =>
       writeContactSheets(
         run,
-        shown.map((image) => ({ image })),
+        shown.map((file) => ({ file, index: null })),
         options(),
       );
     expect(await write(names)).toEqual([run.dataset.contactSheet, join(folder, 'contact-sheet-002.jpg')]);

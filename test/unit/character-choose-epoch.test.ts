@@ -192,8 +192,16 @@ describe('the scorer', () => {
     await expect(run(program, [['a', 'b']])).rejects.toThrow(message);
   });
 
+  it('one that somebody kills is asked again', async () => {
+    const killed = run('process.kill(process.pid, "SIGKILL"); setInterval(() => {}, 1000)', [['a']]);
+    await expect(killed).rejects.toMatchObject({ code: 'SCORER_FAILED', retryable: true });
+    await expect(killed).rejects.toThrow(/ended by SIGKILL/);
+  });
+
   it('one that never ends is ended; one that is not there is named', async () => {
-    await expect(run('setInterval(() => {}, 1000)', [['a']], 0.02)).rejects.toThrow(/no answer within 0\.02 minutes/);
+    const endless = run('setInterval(() => {}, 1000)', [['a']], 0.02);
+    await expect(endless).rejects.toThrow(/no answer within 0\.02 minutes/);
+    await expect(endless).rejects.toMatchObject({ retryable: false });
     await writeFile(join(folder, 'x'), '');
     const missing = scoreEpochs(
       [{ epoch: 1, samples: ['a'] }],

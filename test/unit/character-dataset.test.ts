@@ -28,6 +28,8 @@ describe('a run and its dataset', () => {
     const first = await reserve('a');
     expect(first).toEqual({
       run: 'character_elara_v4',
+      // Another Tower that uses the same ComfyUI may have an Elara too.
+      renderKey: expect.stringMatching(/^character_elara_v4-[0-9a-f]{8}$/) as string,
       number: 4,
       runDirectory: join(folders.runs, 'character_elara_v4'),
       dataset: join(folders.datasets, 'Elara-v4'),
@@ -99,9 +101,24 @@ describe('a run and its dataset', () => {
     expect(await readdir(dataset)).toEqual(['images']);
   });
 
+  it('a file, a folder below one, and a name that is too long are refused for good', async () => {
+    const file = join(folders.root, 'photo.jpg');
+    await writeFile(file, 'mine');
+    for (const [outputDir, code] of [
+      [file, 'DATASET_FOLDER_TAKEN'],
+      [join(file, 'below'), 'DATASET_FOLDER_TAKEN'],
+      [join(folders.root, 'x'.repeat(300)), 'DATASET_FOLDER_UNUSABLE'],
+    ] as const) {
+      await expect(reserve('a', { outputDir })).rejects.toMatchObject({ code, retryable: false });
+    }
+    expect(await readFile(file, 'utf8')).toBe('mine');
+    expect(await readdir(folders.runs)).toEqual([]);
+  });
+
   it('a folder that may not be written is named', async () => {
     const refused = reserve('a', { outputDir: '/sys/tower/x' });
     await expect(refused).rejects.toMatchObject({ code: 'NO_PERMISSION', message: /\/sys\/tower\/x/ });
+    expect(await readdir(folders.runs)).toEqual([]);
   });
 });
 
@@ -112,6 +129,17 @@ describe('job.json', () => {
     expect(await createRun(run.paths.directory, run.job)).toEqual(run);
     const other = parseCharacterJob({ ...run.job, count: 4, minImages: 1 });
     await expect(createRun(run.paths.directory, other)).rejects.toMatchObject({ code: 'RUN_HAS_ANOTHER_JOB' });
+    const { baseModelKind, ...older } = run.job;
+    await writeFile(run.paths.job, JSON.stringify({ ...older, baseModel: baseModelKind }));
+    expect(await openRun(run.paths.directory)).toEqual(run);
+    // Two kinds, or a key of a job file that is no job's.
+    for (const stray of [
+      { ...run.job, baseModel: 'flux' },
+      { ...run.job, epochs: 3 },
+    ]) {
+      await writeFile(run.paths.job, JSON.stringify(stray));
+      await expect(openRun(run.paths.directory)).rejects.toMatchObject({ code: 'FILE_INVALID' });
+    }
     await expect(openRun(join(folders.runs, 'none'))).rejects.toMatchObject({ code: 'NOT_FOUND' });
   });
 });
@@ -168,6 +196,13 @@ describe('W7: the journal has each image at once', () => {
     await write(accepted(1));
     await appendFile(path, '{"event":"accepted"}\n');
     await expect(readJournal(path)).rejects.toMatchObject({ code: 'FILE_INVALID', message: /line 2/ });
+  });
+
+  it('an event of another version is left out: a run whose other worker is newer goes on', async () => {
+    await write(accepted(1));
+    await appendFile(path, '{"event":"admired","at":"2026-01-01T00:00:00.000Z"}\n');
+    await write(accepted(2));
+    expect([...(await readJournal(path)).accepted.keys()]).toEqual([1, 2]);
   });
 
   it('counts tries; what a person rejects gets new ones; a repeated rejection counts once', async () => {

@@ -6,12 +6,15 @@ import sharp from 'sharp';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import { captionDataset } from '../../src/character/caption-dataset.js';
+import { checkThresholdsSchema } from '../../src/character/check-thresholds.js';
 import { compareProof } from '../../src/character/compare-proof.js';
 import { placeByMarker } from '../../src/character/place-version.js';
 import { publishLora, readDelivery, type Delivery, type PublishRequest } from '../../src/character/publish.js';
+import { applyReview } from '../../src/character/review.js';
 import { writeSidecar } from '../../src/character/sidecar.js';
 import { writeJsonDurable } from '../../src/files/durable-write.js';
 import { sha256OfFile } from '../../src/files/sha256.js';
+import { finishedCharacter } from '../support/finished-character.js';
 import { characterFolders, picture, preparedRun, renderAll, type CharacterFolders } from '../support/character-run.js';
 
 let folders: CharacterFolders;
@@ -85,6 +88,14 @@ describe('W16: a LoRA appears whole, under a name that never was', () => {
     expect(await publish('a')).toEqual(first);
     expect(await visible()).toHaveLength(1);
     expect(await readDelivery(join(folders.root, 'none.json'))).toBeUndefined();
+  });
+
+  it('a run that has chosen another epoch since publishes that one, under a version of its own', async () => {
+    await publish('a');
+    const other = await publish('a', { source: await lora('b') });
+    expect(other).toMatchObject({ loraName: 'elara_lora-v2.safetensors' });
+    expect(await sha256OfFile(other.path)).toBe(other.sha256);
+    expect(await visible()).toHaveLength(2);
   });
 
   it('a crash between its appearance and the record publishes no second one', async () => {
@@ -214,6 +225,8 @@ describe('the alias', () => {
 
 describe('W25: the proof', () => {
   const path = (name: string) => join(folders.root, name);
+  const compare = (without: string, withLora: string, minimumDeviation?: number) =>
+    compareProof(path(without), path(withLora), checkThresholdsSchema.parse({ minimumDeviation }));
 
   it('says how much the images differ', async () => {
     const grey = (value: number) =>
@@ -223,7 +236,7 @@ describe('W25: the proof', () => {
     await grey(100)
       .composite([{ input: changed, left: 0, top: 0 }])
       .toFile(path('b.png'));
-    expect(await compareProof(path('a.png'), path('b.png'))).toEqual({
+    expect(await compare('a.png', 'b.png', 0)).toEqual({
       meanAbsolute: 15,
       largest: 30,
       changedShare: 0.5,
@@ -234,7 +247,20 @@ describe('W25: the proof', () => {
     await picture(path('a.png'), 1);
     await sharp(path('a.png')).png({ compressionLevel: 1 }).withMetadata().toFile(path('b.png'));
     expect(await sha256OfFile(path('a.png'))).not.toBe(await sha256OfFile(path('b.png')));
-    await expect(compareProof(path('a.png'), path('b.png'))).rejects.toMatchObject({ code: 'LORA_WITHOUT_EFFECT' });
+    await expect(compare('a.png', 'b.png')).rejects.toMatchObject({ code: 'LORA_WITHOUT_EFFECT' });
+  });
+
+  it('a plain surface proves nothing, also when every pixel differs; the next step says whose fault it is', async () => {
+    await picture(path('a.png'), 1);
+    const { width, height } = await sharp(path('a.png')).metadata();
+    await sharp({ create: { width, height, channels: 3, background: 'black' } }).toFile(path('black.png'));
+    await expect(compare('a.png', 'black.png')).rejects.toMatchObject({
+      ...{ code: 'PROOF_BLANK', retryable: false, message: expect.stringContaining('black.png') as string },
+      next: expect.stringContaining('The LoRA destroys the picture') as string,
+    });
+    await expect(compare('black.png', 'a.png')).rejects.toMatchObject({
+      ...{ code: 'PROOF_BLANK', next: expect.stringContaining('even without the LoRA') as string },
+    });
   });
 
   it('images that cannot be compared are no proof', async () => {
@@ -242,7 +268,7 @@ describe('W25: the proof', () => {
     await picture(path('b.png'), 1, { width: 64, height: 72 });
     await writeFile(path('c.png'), 'x');
     for (const other of ['b.png', 'c.png', 'd.png']) {
-      await expect(compareProof(path('a.png'), path(other)), other).rejects.toMatchObject({ code: 'PROOF_INVALID' });
+      await expect(compare('a.png', other), other).rejects.toMatchObject({ code: 'PROOF_INVALID' });
     }
   });
 });
@@ -253,6 +279,7 @@ describe('the sidecar', () => {
     comfyui: { version: '0.3', simulated: false },
     trainer: { driver: 'kohya' },
     simulated: false,
+    end: { outcome: 'succeeded', reason: 'a test' },
   };
 
   it('has everything that the LoRA was made from', async () => {
@@ -268,6 +295,7 @@ describe('the sidecar', () => {
     const text = await readFile(path, 'utf8');
     expect(JSON.parse(text)).toMatchObject({
       ...{ version: 1, simulated: false, run: 'character_elara_v1', choice: { epoch: 3 }, proof: null },
+      outcome: 'succeeded',
       character: { name: 'Elara', trigger: 'elara_xk' },
       versions: { tower: '1', comfyui: { version: '0.3' }, trainer: { driver: 'kohya' } },
       baseModel: { ss_new_sd_model_hash: 'abc' },
@@ -291,5 +319,74 @@ describe('the sidecar', () => {
     expect(await readFile(path, 'utf8')).toBe(text);
     await mkdir(join(folders.root, 'elsewhere'));
     await rename(path, join(folders.root, 'elsewhere', 'x.json'));
+  });
+
+  it('W24: says who has approved the images, and what was rejected and edited', async () => {
+    const run = await preparedRun(folders, { count: 3, minImages: 1, review: true });
+    await renderAll(run);
+    await captionDataset(run, options());
+    await publish(run.reservation.run, { record: run.paths.delivery });
+    const reviewed = async () => {
+      const { review } = JSON.parse(await readFile(await writeSidecar(run, facts), 'utf8')) as { review: unknown };
+      return review;
+    };
+    expect(await reviewed()).toEqual({ approvedAt: null, by: null, rejected: [], edited: [] });
+    const decision = {
+      ...{ approve: true, by: 'Ana', reject: [{ index: 2, reason: 'three arms' }] },
+      captions: [{ index: 1, caption: 'elara, sword' }],
+    };
+    await applyReview(run, decision);
+    const at = expect.stringMatching(/^\d{4}-.+Z$/) as string;
+    const expected = {
+      ...{ approvedAt: at, by: 'Ana' },
+      rejected: [{ index: 2, at, reason: 'Ana: three arms', again: false }],
+      edited: [{ image: 'elara_001.png', at, by: 'Ana' }],
+    };
+    expect(await reviewed()).toEqual(expected);
+    // Carried out once more, as after a worker's death.
+    await applyReview(run, decision);
+    expect(await reviewed()).toEqual(expected);
+    // Of another run on the same images.
+    const other = await preparedRun(folders, {
+      ...{ name: 'Other', dataset: run.dataset.folder, stages: ['tag'], review: true },
+    });
+    await applyReview(other, { approve: false, by: 'Bo', captions: [{ index: 3, caption: 'other' }] });
+    expect(await reviewed()).toEqual(expected);
+  });
+
+  it('has how it was trained: what the trainer was told on its last rung, steps, losses, versions; prompts and graph', async () => {
+    const run = await finishedCharacter(folders);
+    await publish(run.reservation.run, { record: run.paths.delivery });
+    const { directory } = run.paths;
+    const [plan, settled] = ['kohya.json', 'settled.json'].map((name) => join(directory, name));
+    const change = async (path: string | undefined, fields: object) => {
+      if (path !== undefined)
+        await writeJsonDurable(path, { ...(JSON.parse(await readFile(path, 'utf8')) as object), ...fields });
+    };
+    const rungs = [
+      { description: 'as configured', output: '/x' },
+      { description: 'gradient checkpointing', output: '/x' },
+    ];
+    await change(plan, { rungs, sdScripts: { version: '0.10.1', commit: 'c', python: '3.12.3', torch: '2.9.0' } });
+    await change(settled, { memoryRung: 1 });
+    await writeFile(join(directory, 'config.rung-1.toml'), 'network_dim = 32\ngradient_checkpointing = true\n');
+    await writeFile(join(directory, 'dataset.rung-1.toml'), '[[datasets]]\nbatch_size = 1\n');
+    const sidecar = JSON.parse(await readFile(await writeSidecar(run, facts), 'utf8')) as {
+      readonly dataset: { readonly images: readonly { readonly prompt: string }[] };
+    };
+    expect(sidecar).toMatchObject({
+      graph: { from: 'default', sha256: expect.stringMatching(/^[0-9a-f]{64}$/) as string },
+      training: {
+        ...{ driver: 'kohya', launches: 2, trainLoss: 0.081, heldOutLoss: 0.09 },
+        steps: { planned: 120, executed: 120, redone: 4 },
+        rung: { number: 1, description: 'gradient checkpointing' },
+        config: { network_dim: 32, gradient_checkpointing: true },
+        datasetConfig: { datasets: [{ batch_size: 1 }] },
+        sdScripts: { version: '0.10.1', python: '3.12.3', torch: '2.9.0' },
+        heldOut: { available: true },
+      },
+      choice: { method: 'held-out-loss' },
+    });
+    for (const { prompt } of sidecar.dataset.images) expect(prompt).toContain('brown hair');
   });
 });

@@ -27,8 +27,8 @@ afterEach(() => folders.remove());
 const size = { width: 64, height: 64 };
 const thresholds = checkThresholdsSchema.parse({});
 
-async function check(name: string, known = new HashIndex()): Promise<ImageCheck> {
-  return checkImage(join(folders.root, name), { ...size, thresholds, known });
+async function check(name: string, known = new HashIndex(), expected = size): Promise<ImageCheck> {
+  return checkImage(join(folders.root, name), { ...expected, thresholds, known });
 }
 
 async function write(name: string, image: sharp.Sharp): Promise<void> {
@@ -59,10 +59,11 @@ describe('W2: an image counts when it decodes whole and is what was asked for', 
 
   it('a truncated, broken, empty or missing file is no image', async () => {
     for (const name of ['cut.png', 'cut.jpg', 'cut.webp']) {
-      await (await pictureOf(1, { width: 512, height: 512 })).toFile(join(folders.root, name));
+      const large = { width: 512, height: 512 };
+      await (await pictureOf(1, large)).toFile(join(folders.root, name));
       const { length } = await readFile(join(folders.root, name));
       await truncate(join(folders.root, name), Math.floor(length * 0.6));
-      expect(await check(name), name).toMatchObject({ ok: false, code: 'undecodable' });
+      expect(await check(name, new HashIndex(), large), name).toMatchObject({ ok: false, code: 'undecodable' });
     }
     await writeFile(join(folders.root, 'page.png'), '<html>502 Bad Gateway</html>');
     await writeFile(join(folders.root, 'empty.png'), '');
@@ -182,6 +183,24 @@ describe('images on their way into the dataset', () => {
     ]);
     expect((await readdir(run.dataset.rejected)).sort()).toEqual(['elara_002-1.png', 'elara_003-1.png']);
     expect((await readdir(run.dataset.images)).sort()).toEqual(['elara_001.png', 'elara_002.png', 'elara_003.png']);
+  });
+
+  it('of two equal ones that come together one is taken, and each has a line of its own', async () => {
+    const run = await preparedRun(folders, { count: 2, minImages: 1 });
+    const receiver = await openReceiver(run);
+    const queue = await remaining(run);
+    for (const next of queue) await picture(receiver.targetOf(next), 1);
+    const receipts = await Promise.all(
+      queue.map((next) => receiver.receive({ remaining: next, path: receiver.targetOf(next), promptId: 'p' })),
+    );
+    await receiver.close();
+    expect(receipts.map(({ result }) => result)).toEqual(['accepted', 'again']);
+    const lines = (await readFile(run.paths.journal, 'utf8')).split('\n');
+    expect(lines.map((line) => (line === '' ? '' : (JSON.parse(line) as { event: string }).event))).toEqual([
+      'accepted',
+      'rejected',
+      '',
+    ]);
   });
 
   it('is given up after its retries; others go on', async () => {

@@ -1,10 +1,11 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { homedir, tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
 
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import { mergeJobs, parseCharacterJob, readJobFile } from '../../src/character/job-file.js';
+import { flagFields } from '../../src/cli/character/read-job.js';
 
 const least = { name: 'Elara', description: '1girl, brown hair' };
 
@@ -37,6 +38,12 @@ describe('a job', () => {
       priority: 'normal',
       allowSimulated: false,
     });
+  });
+
+  it('writes its captions as .txt, so that a trainer that looks for others is refused where it writes them', () => {
+    const kohya = { caption_extension: '.caption' };
+    expect(faultOf({ ...least, kohya })).toContain('kohya.caption_extension: captions are written as .txt');
+    expect(faultOf({ ...least, kohya, stages: ['train'], dataset: '/data' })).toBe('');
   });
 
   it('is the same when it is parsed again', () => {
@@ -72,10 +79,50 @@ describe('a job', () => {
 
   it('W1: no stage has a fixed end unless the job sets one; an image has two', () => {
     const { limits } = parseCharacterJob(least);
-    expect(limits.generate.timeoutMinutes).toBeNull();
-    expect(limits.train.timeoutMinutes).toBeNull();
+    for (const stage of ['generate', 'tag', 'train', 'deliver'] as const) {
+      expect(limits[stage].timeoutMinutes, stage).toBeNull();
+    }
     expect(limits.imageStartMinutes).toBeGreaterThan(0);
     expect(limits.imageRenderMinutes).toBeGreaterThanOrEqual(10);
+  });
+
+  it('what the trainer could draw no samples of is refused at the start, or set right', () => {
+    const prompt = (proof: string) => ({ ...least, proof: { prompt: proof } });
+    expect(parseCharacterJob(prompt(' Elara,\r\n in a   wood\n')).proof.prompt).toBe('Elara, in a wood');
+    expect(faultOf(prompt(' \n'))).toMatch(/proof.prompt: .*expected a prompt, or none/);
+    expect(faultOf({ ...least, width: 4104, height: 5120 })).toMatch(/width: .*4096[^]*height: .*4096/);
+    expect(parseCharacterJob({ ...least, width: 4096 }).width).toBe(4096);
+    const large = { ...least, width: 4104 };
+    expect(parseCharacterJob({ ...large, choose: { samples: 0 } }).width).toBe(4104);
+    expect(parseCharacterJob({ ...large, stages: ['generate', 'tag'] }).width).toBe(4104);
+  });
+
+  it('the base model is a file, and its kind another key; the key of an older Tower for the kind is understood', () => {
+    expect(parseCharacterJob(least).baseModelKind).toBe('sd');
+    const job = parseCharacterJob({ ...least, base_model: '/models/x.safetensors', baseModelKind: 'sdxl' });
+    expect(job.kohya.pretrained_model_name_or_path).toBe('/models/x.safetensors');
+    expect(job.baseModelKind).toBe('sdxl');
+    expect(parseCharacterJob({ ...least, baseModel: 'flux' }).baseModelKind).toBe('flux');
+    expect(faultOf({ ...least, baseModel: 'flux', baseModelKind: 'sdxl' })).toContain('mean the same');
+    expect(faultOf({ ...least, baseModel: '/models/x.safetensors' })).toContain('pretrained_model_name_or_path');
+    expect(faultOf({ ...least, baseModelKind: 'sd3' })).toContain('baseModelKind');
+  });
+
+  it('folders may be relative or begin at home, on the command line and in a file', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'tower-'));
+    try {
+      const file = join(folder, 'job.toml');
+      const outputDirOf = async (written: string) => {
+        await writeFile(file, `outputDir = "${written}"`);
+        const fromFile = (await readJobFile(file))['outputDir'];
+        return [fromFile, flagFields({ outputDir: written })['outputDir']];
+      };
+      expect(await outputDirOf('out/Elara')).toEqual([join(folder, 'out/Elara'), resolve('out/Elara')]);
+      expect(await outputDirOf('~/Elara')).toEqual([join(homedir(), 'Elara'), join(homedir(), 'Elara')]);
+      expect(await outputDirOf('/data/~/x')).toEqual(['/data/~/x', '/data/~/x']);
+    } finally {
+      await rm(folder, { recursive: true });
+    }
   });
 
   it('W26: the trigger is one tag of its own', () => {
@@ -87,6 +134,7 @@ describe('a job', () => {
 
   it.each([
     ['an unknown key', { ...least, colour: 1 }, 'colour'],
+    ['a misspelt key, with a proposal', { ...least, minImage: 3 }, 'is minImages meant?'],
     ['no name', { description: 'x' }, 'name'],
     ['a name that cannot be read', { ...least, name: ' \u0000 ' }, 'name'],
     ['no description', { name: 'Elara' }, 'description'],
@@ -102,6 +150,8 @@ describe('a job', () => {
     ['an option that sd-scripts has not', { ...least, kohya: { network_dimm: 8 } }, 'network_dimm'],
     ['an option with a wrong value', { ...least, kohya: { max_train_epochs: 0 } }, 'max_train_epochs'],
     ['options that exclude each other', { ...least, kohya: { sdpa: true, xformers: true } }, 'choose one of'],
+    ['a proof that proves nothing', { ...least, proof: { strength: 0 } }, 'strength'],
+    ['a review of nothing', { ...least, stages: ['train'], dataset: '/data/x', review: true }, 'contact sheet'],
     ['a trigger of commas', { ...least, trigger: ' , ' }, 'trigger'],
     ['no table', 'Elara', 'table'],
   ])('refuses %s', (_, job, named) => {

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
+import { applyReview } from '../../src/character/review.js';
 import { renderCharacterReport } from '../../src/report/character-page.js';
 import { readPictures } from '../../src/report/character-pictures.js';
 import { buildCharacterReport } from '../../src/report/character-report.js';
@@ -23,9 +24,10 @@ async function finished(options: FinishedCharacter = {}): Promise<{ directory: s
   return { directory: paths.directory, page: await pageOf(paths.directory) };
 }
 
-/** What is read, without markup and with single spaces. */
+/** What is read at once, without markup and with single spaces. */
 function textOf(page: string): string {
   return page
+    .replace(/<details>[\s\S]*?<\/details>/g, '')
     .replace(/<style>[\s\S]*?<\/style>/g, '')
     .replace(/<[^>]*>/g, ' ')
     .replace(/\s+/g, ' ');
@@ -45,6 +47,7 @@ describe('the report of a character', () => {
       'looking back over shoulder',
       '120 of 120, 4 redone',
       'ended by SIGKILL',
+      'dreamshaper_8.safetensors, Stable Diffusion 1.x or 2.x',
       '2 of 11 images',
       'held-out loss',
       ', chosen',
@@ -59,6 +62,8 @@ describe('the report of a character', () => {
       expect(text).toContain(said);
     }
     expect(text).not.toContain('simulated');
+    expect(page).toContain('<pre>network_dim = 32');
+    expect(page).toMatch(/<summary>The whole job<\/summary>\s*<pre>\{\s*&quot;name&quot;: &quot;Elara&quot;/);
     // 11 images, 3 rejects, 24 samples, 2 proof images.
     expect(page.match(/src="data:image\/jpeg;base64,/g)).toHaveLength(40);
     expect(page).toContain('aria-label="Loss over optimiser steps"');
@@ -69,6 +74,24 @@ describe('the report of a character', () => {
     const { page } = await finished();
     expect(page).not.toMatch(/<script|<link|@import|url\(|<iframe/i);
     for (const [, address] of page.matchAll(/(?:src|href)="([^"]*)"/g)) expect(address).toMatch(/^data:/);
+  });
+
+  it('W24: says who has approved the images, what was rejected and edited, and when', async () => {
+    const run = await finishedCharacter(folders, { fields: { review: true } });
+    const { directory } = run.paths;
+    expect(textOf(await pageOf(directory))).toContain('Nobody has approved the images.');
+    await applyReview(run, {
+      ...{ approve: false, by: 'Ana', reject: [{ index: 4, reason: 'six <fingers>' }] },
+      captions: [{ index: 3, caption: 'elara, sword' }],
+    });
+    await applyReview(run, { approve: true, by: 'Bo', reject: [{ index: 6 }] });
+    const text = textOf(await pageOf(directory));
+    expect(text).toMatch(/Approved by Bo, \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC\./);
+    expect(text).toContain('image 4 rejected, to be rendered again Ana: six &lt;fingers&gt;');
+    expect(text).toContain('caption of elara_003.png edited Ana');
+    expect(text).toContain('image 6 rejected, not to be trained with Bo');
+    const unasked = await finishedCharacter(folders);
+    expect(textOf(await pageOf(unasked.paths.directory))).not.toContain('Review');
   });
 
   it('W9: says at its top that it is simulated', async () => {

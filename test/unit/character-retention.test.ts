@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -7,6 +7,8 @@ import { afterEach, beforeEach, expect, it } from 'vitest';
 
 import { applyCharacterRetention } from '../../src/character/retention.js';
 import { exists } from '../../src/files/exists.js';
+import { runDirectory } from '../../src/training/run-directory.js';
+import { writeRunOwner, type RunOwner } from '../../src/training/run-owner.js';
 
 const log = pino({ level: 'silent' });
 const limits = { checkpointDays: 7, failedRunDays: 30 };
@@ -44,9 +46,13 @@ async function makeRun(
   return (name) => exists(join(directory, files[name]));
 }
 
-const apply = (now: Date) => applyCharacterRetention({ runsDirectory, limits, now }, { log });
+const open = new Set<string>();
+const isOpen = ({ workflowId }: RunOwner) => Promise.resolve(open.has(workflowId));
+const apply = (now: Date) => applyCharacterRetention({ runsDirectory, limits, now, isOpen }, { log });
+const own = (run: string, workflowId: string) =>
+  writeRunOwner(runDirectory(join(runsDirectory, run)), { workflowId, workflowRunId: 'r' });
 
-it('keeps LoRAs, samples and records of a finished training, and removes its states after their time', async () => {
+it('W18: keeps LoRAs, samples and records of a finished training, and removes its states after their time', async () => {
   const has = await makeRun('character_elara_v1', 'succeeded');
   expect(await apply(days(6))).toBe(0);
   expect(await apply(days(8))).toBe(3);
@@ -65,8 +71,27 @@ it('keeps what a run that failed could go on from, for a longer time', async () 
 
 it('leaves alone what has not ended, and what is no character run', async () => {
   const has = await makeRun('character_elara_v1', undefined);
+  const resumed = await makeRun('character_elara_v2', 'failed');
+  await own('character_elara_v2', 'character-lora/elara/3');
+  open.add('character-lora/elara/3');
   await mkdir(join(runsDirectory, 'adapter_ft_20260301_120000', 'output'), { recursive: true });
   expect(await apply(days(1_000))).toBe(0);
-  expect(await has('state')).toBe(true);
+  expect([await has('state'), await resumed('state')]).toEqual([true, true]);
   expect(await exists(join(runsDirectory, 'adapter_ft_20260301_120000', 'output'))).toBe(true);
+});
+
+it('knows the end of a run whose workflow was terminated, and removes what a crash left in the making', async () => {
+  const has = await makeRun('character_elara_v1', undefined);
+  await own('character_elara_v1', 'character-lora/elara/1');
+  await mkdir(join(runsDirectory, '.reserve-1'));
+  await utimes(join(runsDirectory, 'character_elara_v1'), ended, ended);
+  await utimes(join(runsDirectory, '.reserve-1'), ended, ended);
+  open.add('character-lora/elara/1');
+  expect(await apply(days(0.5))).toBe(0);
+  expect(await apply(days(29))).toBe(1);
+  expect(await apply(days(31))).toBe(0);
+  open.clear();
+  expect(await apply(days(29))).toBe(0);
+  expect(await apply(days(31))).toBe(3);
+  expect([await has('state'), await has('journal')]).toEqual([false, true]);
 });

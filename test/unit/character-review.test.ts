@@ -1,4 +1,4 @@
-import { readFile, readdir, rename } from 'node:fs/promises';
+import { readFile, readdir, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { pino } from 'pino';
@@ -7,8 +7,9 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { captionDataset } from '../../src/character/caption-dataset.js';
 import type { CharacterRun } from '../../src/character/character-run.js';
 import { readJournal } from '../../src/character/journal.js';
-import { applyReview } from '../../src/character/review.js';
+import { applyReview, isApproved } from '../../src/character/review.js';
 import { reviewFaults } from '../../src/character/review-decision.js';
+import { buildCharacterReport } from '../../src/report/character-report.js';
 import {
   characterFolders,
   picture,
@@ -72,7 +73,7 @@ describe('a decision that is carried out', () => {
     const reject = [{ index: 2, reason: 'three arms' }];
     expect(await applyReview(run, { approve: false, reject, by: 'me' })).toEqual({ rejected: 1, edited: 0, again: 1 });
     expect((await readdir(run.dataset.images)).filter((name) => name.includes('002'))).toEqual([]);
-    expect(await readdir(run.dataset.rejected)).toEqual(['elara_002-1.png']);
+    expect((await readdir(run.dataset.rejected)).sort()).toEqual(['elara_002-1.png', 'elara_002-1.txt']);
     const { rejected, accepted } = await readJournal(run.paths.journal);
     expect(rejected.at(-1)).toMatchObject({ index: 2, code: 'person', reason: 'me: three arms', again: true });
     const [again, ...more] = await remaining(run);
@@ -82,6 +83,32 @@ describe('a decision that is carried out', () => {
     expect(await caption()).toMatchObject({ images: 4, written: 1 });
     await applyReview(run, { approve: false, reject });
     expect((await remaining(run)).map(({ attempt }) => attempt)).toEqual([2]);
+  });
+
+  it('a caption given in a review stays, also where the job overwrites captions', async () => {
+    const over = { ...run, job: { ...run.job, overwriteCaptions: true } };
+    const again = () => captionDataset(over, { signal: new AbortController().signal, log: pino({ level: 'silent' }) });
+    await applyReview(over, { approve: false, captions: [{ index: 2, caption: ' Elara, my own words ' }] });
+    // As after the decision, and as a later `--run` does.
+    for (let time = 0; time < 2; time += 1) {
+      expect(await again()).toMatchObject({ written: 0, kept: 1 });
+      expect(await textOf(2)).toBe('Elara, my own words');
+    }
+    const { images } = await buildCharacterReport(run.paths.directory);
+    expect(images.map(({ edited }) => edited)).toEqual([false, true, false, false]);
+  });
+
+  it('an approval is on record once, a decision that asks for another look is none', async () => {
+    await applyReview(run, { approve: false, reject: [{ index: 1 }] });
+    expect(await isApproved(run)).toBe(false);
+    await renderAll(run);
+    await caption();
+    await applyReview(run, { approve: true, by: 'Ana' });
+    expect(await isApproved(run)).toBe(true);
+    const record = await readFile(run.paths.approval, 'utf8');
+    expect(JSON.parse(record)).toEqual({ approvedAt: expect.stringMatching(/Z$/) as string, by: 'Ana' });
+    await applyReview(run, { approve: true });
+    expect(await readFile(run.paths.approval, 'utf8')).toBe(record);
   });
 
   it('with approval they are left out for good', async () => {
@@ -106,9 +133,15 @@ describe('a decision that is carried out', () => {
     const result = await applyReview(run, decision);
     // As if the crash had come before the file was moved.
     await rename(join(run.dataset.rejected, 'elara_003-1.png'), join(run.dataset.images, 'elara_003.png'));
+    const [one, other] = [textOf(1), readFile(join(run.dataset.rejected, 'elara_003-1.txt'), 'utf8')];
+    const captions = await Promise.all([one, other]);
     expect(await applyReview(run, decision)).toEqual(result);
     expect((await readJournal(run.paths.journal)).rejected).toHaveLength(2);
-    expect((await readdir(run.dataset.rejected)).sort()).toEqual(['elara_002-1.png', 'elara_003-1.png']);
+    const kept = ['elara_002-1', 'elara_003-1'].flatMap((name) => [`${name}.png`, `${name}.txt`]);
+    expect((await readdir(run.dataset.rejected)).sort()).toEqual(kept);
+    expect(await Promise.all([textOf(1), readFile(join(run.dataset.rejected, 'elara_003-1.txt'), 'utf8')])).toEqual(
+      captions,
+    );
     expect((await remaining(run)).map(({ image }) => image.index)).toEqual([2, 3]);
   });
 
@@ -117,6 +150,16 @@ describe('a decision that is carried out', () => {
     await expect(applyReview(run, wrong)).rejects.toMatchObject({ code: 'REVIEW_INVALID' });
     expect((await readJournal(run.paths.journal)).rejected).toEqual([]);
     expect(await readdir(run.dataset.images)).toHaveLength(8);
+  });
+
+  it('images without a number count too', async () => {
+    const dataset = join(folders.root, 'unnumbered');
+    for (const [index, name] of ['front.png', 'side.png', 'back.png'].entries()) {
+      await picture(join(dataset, 'images', name), index);
+    }
+    run = await preparedRun(folders, { dataset, stages: ['tag', 'train'], description: '', minImages: 3 });
+    await caption();
+    expect(await applyReview(run, { approve: true })).toMatchObject({ rejected: 0 });
   });
 
   it('in a dataset that was there before, images can be left out, but not made again', async () => {
@@ -131,5 +174,58 @@ describe('a decision that is carried out', () => {
       'photo_1.png',
       'photo_3.png',
     ]);
+  });
+
+  /** A run that captions a folder with these pictures, each with a caption written by hand. */
+  async function given(folder: string, names: readonly string[], fields: Readonly<Record<string, unknown>> = {}) {
+    const dataset = join(folders.root, folder);
+    for (const [index, name] of names.entries()) {
+      await picture(join(dataset, 'images', name), index);
+      await writeFile(join(dataset, 'images', name.replace(/\.png$/, '.txt')), `by hand: ${name}`);
+    }
+    run = await preparedRun(folders, { dataset, stages: ['tag'], description: '', ...fields });
+    return caption();
+  }
+
+  const contentsOf = async (folder: string) => {
+    const names = (await readdir(folder)).sort().filter((name) => name.endsWith('.txt'));
+    return Promise.all(names.map(async (name) => [name, await readFile(join(folder, name), 'utf8')]));
+  };
+
+  it('W21: a caption written by hand goes with its image, and what was rejected before stays', async () => {
+    await given('twice', ['a_1.png', 'a_2.png', 'a_3.png']);
+    await applyReview(run, { approve: true, reject: [{ index: 2 }] });
+    const { rejected } = run.dataset;
+    expect(await contentsOf(rejected)).toEqual([['a_2-1.txt', 'by hand: a_2.png']]);
+    const before = await readFile(join(rejected, 'a_2-1.png'));
+    // Another picture under the name, and another run on the folder.
+    await given('twice', ['a_1.png', 'a_3.png', 'a_2.png'], { name: 'Ida' });
+    await applyReview(run, { approve: true, reject: [{ index: 2 }] });
+    expect((await readdir(rejected)).sort()).toEqual(['a_2-1-2.png', 'a_2-1-2.txt', 'a_2-1.png', 'a_2-1.txt']);
+    expect(await readFile(join(rejected, 'a_2-1.png'))).toEqual(before);
+    expect((await readJournal(run.paths.journal)).rejected).toMatchObject([{ file: 'rejected/a_2-1-2.png' }]);
+  });
+
+  it('each image of a folder of somebody else has a number of its own, which stays', async () => {
+    const names = ['back.png', 'front_1.png', 'photo_2.png', 'photo_50.png', 'side_1.png'];
+    expect(await given('mixed', names)).toMatchObject({ images: 5, highestNumber: 53 });
+    const decision = { approve: true, reject: [{ index: 51 }, { index: 50 }, { index: 52 }] };
+    // The second time as after a crash: 51 was `back.png`, and is nothing else now.
+    for (let time = 0; time < 2; time += 1) {
+      expect(await applyReview(run, decision)).toMatchObject({ rejected: 3 });
+      expect((await readdir(run.dataset.images)).filter((name) => name.endsWith('.png'))).toEqual([
+        'photo_2.png',
+        'side_1.png',
+      ]);
+    }
+    await caption();
+    const captions = [{ index: 53, caption: 'the side' }];
+    expect(await applyReview(run, { approve: false, captions })).toMatchObject({ edited: 1 });
+    expect(await contentsOf(run.dataset.images)).toEqual([
+      ['photo_2.txt', 'by hand: photo_2.png'],
+      ['side_1.txt', 'the side'],
+    ]);
+    const none = applyReview(run, { approve: true, reject: [{ index: 1 }] });
+    await expect(none).rejects.toMatchObject({ code: 'REVIEW_INVALID' });
   });
 });

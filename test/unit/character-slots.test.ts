@@ -23,6 +23,19 @@ describe('places for character runs', () => {
     expect(queue.isEmpty).toBe(true);
   });
 
+  it('go to whoever presses more, then to whoever asked first; nobody is put out', () => {
+    const queue = new SlotQueue(empty);
+    const levels = { a: 'low', b: 'normal', c: undefined, d: 'low', e: 'high', f: 'urgent', g: 'high' } as const;
+    for (const [id, level] of Object.entries(levels)) queue.request({ ...request(id, 1), ...(level && { level }) });
+    expect(idsOf(queue.takeGrants())).toEqual(['a']);
+    expect(idsOf(queue.state.waiting)).toEqual(['f', 'e', 'g', 'b', 'c', 'd']);
+    // Asked again with another level.
+    queue.request({ ...request('d', 1, 2), level: 'high' });
+    expect(idsOf(queue.state.waiting)).toEqual(['f', 'e', 'g', 'd', 'b', 'c']);
+    queue.release('a');
+    expect(idsOf(queue.takeGrants())).toEqual(['f']);
+  });
+
   it('are told again to a holder that asks again, and are not given twice', () => {
     const queue = new SlotQueue(empty);
     queue.request(request('a'));

@@ -1,10 +1,13 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
+import { recordRun } from '../../src/activities/character/record-run.js';
 import { decisionOf } from '../../src/cli/character/approve-character.js';
+import { runsOnDisk } from '../../src/cli/character/runs-on-disk.js';
+import { characterFolders, preparedRun } from '../support/character-run.js';
 import { runTower } from '../support/run-tower.js';
 
 let folder: string;
@@ -52,12 +55,14 @@ describe('tower character plan', () => {
 describe('what does not fit of a job', () => {
   it('is named all at once, each with its path, what was found and what is expected', async () => {
     const wrong = ['--count', '0', '--size', '65x64', '--priority', 'fast', '--with', 'kohya.train_batch_size=0'];
+    wrong.push('--base-model', '/models/x.safetensors', '--base-model-kind', 'sd3');
     const { exitCode, stdout } = await tower('start', ...elara, ...wrong, '--with', 'foo=1', '--json');
     expect(exitCode).toBe(2);
     const { error } = JSON.parse(stdout) as { error: { code: string; message: string } };
     expect(error.code).toBe('CHARACTER_JOB_INVALID');
     const lines = error.message.split('\n').slice(1);
     expect(lines.map((line) => line.split(',')[0]).sort()).toEqual([
+      'baseModelKind: found "sd3"',
       'count: found 0',
       'foo: found 1',
       'kohya.train_batch_size: found 0',
@@ -98,6 +103,25 @@ describe('a decision on the command line', () => {
       approve: false,
       captions: [{ index: 5, caption: 'elara, a=b' }],
     });
+    await expect(decisionOf({ reject: ' , ' })).rejects.toMatchObject({ code: 'USAGE' });
+    await expect(decisionOf({ final: true })).rejects.toMatchObject({ code: 'USAGE' });
     await expect(decisionOf({ reject: 'three' })).rejects.toMatchObject({ code: 'USAGE' });
   });
+});
+
+it('runs that the server does not know any more are found on the disk', async () => {
+  const folders = await characterFolders();
+  try {
+    await recordRun(await preparedRun(folders), { outcome: 'failed', reason: 'a test' });
+    await preparedRun(folders);
+    await preparedRun(folders, { name: 'Mira' });
+    // One that was never prepared to its end.
+    await mkdir(join(folders.runs, 'character_nobody_v1'));
+    expect(await runsOnDisk(folders.runs, new Set(['character_elara_v2']))).toMatchObject([
+      { run: 'character_elara_v1', name: 'Elara', status: 'failed', dataset: join(folders.datasets, 'Elara-v1') },
+      { run: 'character_mira_v1', name: 'Mira', status: 'unfinished', endedAt: null, priority: 'normal' },
+    ]);
+  } finally {
+    await folders.remove();
+  }
 });

@@ -68,6 +68,22 @@ describe('heartbeats', () => {
     );
   });
 
+  it('of a rendering become images, with those refused and the seconds each takes', () => {
+    const details = { stage: 'rendering', accepted: 12, planned: 40, rejected: 2, image: 'elara_013.png' };
+    const progress = progressOf({ ...details, secondsPerImage: 7.43, etaSeconds: 210 });
+    expect(snapshotLine(snapshot({ progress }))).toContain(
+      'rendering, 12 of 40 images (30 %), 2 rejected, elara_013.png, 7.4 s/image, 3 min 30 s left',
+    );
+  });
+
+  it('of kohya become steps and steps a second', () => {
+    const details = { stage: 'training', step: 30, totalSteps: 600, epoch: 1, loss: 0.08713, stepsPerSecond: 1.234 };
+    const progress = progressOf({ ...details, etaSeconds: 462 });
+    expect(snapshotLine(snapshot({ progress }))).toContain(
+      'training, 30 of 600 steps (5 %), loss 0.0871, 1.2 steps/s, 7 min 42 s left',
+    );
+  });
+
   it('of an ingest become batches, with the one it works on', () => {
     const progress = progressOf({ stage: 'importing', batch: 'b.jsonl', done: 1, total: 4, bytes: 9 });
     expect(snapshotLine(snapshot({ progress }))).toContain('importing, 1 of 4 batches (25 %), b.jsonl');
@@ -135,6 +151,12 @@ describe('failures', () => {
     expect(
       outcomeText({ ...snapshot({}), ...closed, status: 'cancelled', failure: failureOf(new CancelledFailure('x')) }),
     ).toBe('daily-cycle: cancelled after 1 min at stage train');
+    const flag = { kind: 'few-waiting', text: 'only 3 prompts wait' };
+    const result = { line: 'Incoming: 3', flags: [flag], logicalTime: '2026-01-31T12:59:00.000Z' };
+    const completed = { ...closed, status: 'completed', type: 'monitorQueue', result, failure: null } as const;
+    expect(outcomeText({ ...snapshot({}), ...completed })).toBe(
+      'daily-cycle: completed after 1 min\n  Incoming: 3\n! only 3 prompts wait',
+    );
   });
 });
 

@@ -181,6 +181,8 @@ it('config check says what a valid configuration still lacks', async () => {
   expect(bare).toMatchObject({ exitCode: 0, stderr: expect.stringContaining('server.url is not set') as string });
   const whole = await tower('config', 'check', '--set', 'server.url=https://example.com');
   expect(whole).toMatchObject({ exitCode: 0, stderr: '' });
+  const withoutDaily = await tower('config', 'check', '--set', 'schedules.daily.enabled=false');
+  expect(withoutDaily).toMatchObject({ exitCode: 0, stderr: '' });
 });
 
 describe('without a server', () => {

@@ -8,8 +8,10 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { finishedPromptSchema, queueSchema } from '../../src/comfyui/answers.js';
 import { parseEvent } from '../../src/comfyui/events.js';
 import { readPng } from '../../src/comfyui/png.js';
+import { parsePythonJson } from '../../src/comfyui/python-json.js';
 import { endOf } from '../../src/comfyui/render/outcome.js';
 import { provenanceOf } from '../../src/comfyui/render/provenance.js';
+import { TrackedPrompt } from '../../src/comfyui/render/tracked-prompt.js';
 import { comparesInterruptedId } from '../../src/comfyui/render/withdraw.js';
 
 const files = { '7': { images: [{ filename: 'a_00001_.png', subfolder: 'run', type: 'output' }] } };
@@ -93,6 +95,30 @@ test('messages that are unknown, damaged or of custom nodes are passed over', ()
   expect(parseEvent(ended)).toMatchObject({ type: 'executing', data: { node: null } });
 });
 
+test('a success whose messages name no image is looked up', () => {
+  const prompt = new TrackedPrompt({ promptId: 'p', key: 'k', graph: {} });
+  const tell = (type: string, data: object) => {
+    const event = parseEvent(JSON.stringify({ type, data: { prompt_id: 'p', ...data } }));
+    if (event === undefined || event.type === 'status') throw new Error(`${type} was not understood`);
+    prompt.apply(event);
+  };
+  tell('executed', { node: '3', output: { text: ['1girl'] } });
+  tell('execution_success', {});
+  expect(prompt.success).toBeUndefined();
+  tell('executed', { node: '7', output: files['7'] });
+  expect(prompt.success).toMatchObject({ kind: 'succeeded', confirmed: false });
+});
+
+test('numbers that JSON has no word for become null, and texts stay as they are', () => {
+  expect(parsePythonJson('{"a": [NaN, -Infinity, Infinity], "NaN": "is \\"NaN\\" Infinity"}')).toEqual({
+    a: [null, null, null],
+    NaN: 'is "NaN" Infinity',
+  });
+  for (const broken of ['{"a": NaNa}', '{"a": "NaN', '"\\', `NaN ${'"\\"'.repeat(200_000)}`]) {
+    expect(() => parsePythonJson(broken)).toThrow(SyntaxError);
+  }
+});
+
 test.each([
   ['0.3.56', false],
   ['0.3.57', true],
@@ -136,6 +162,30 @@ describe('PNG files', () => {
     expect(provenanceOf(found, { promptId: 'q', graph })).toBe('same-graph');
     expect(provenanceOf(found, { promptId: 'q', graph: {} })).toBe('foreign');
     expect(provenanceOf({ ...found, text: new Map() }, { promptId: 'q', graph })).toBe('unmarked');
+  });
+
+  test('the graph of an image is the same with what ComfyUI writes into its nodes', async () => {
+    const stamped = `{"5": {"class_type": "KSampler", "inputs": {"seed": 1}, "is_changed": [NaN]}}`;
+    const found = await read(png(header, chunk('tEXt', Buffer.from(`prompt\0${stamped}`)), pixels, finish));
+    if (typeof found === 'string') throw new Error(found);
+    expect(provenanceOf(found, { promptId: 'q', graph })).toBe('same-graph');
+    expect(provenanceOf(found, { promptId: 'q', graph: { ...graph, '6': graph['5'] } })).toBe('foreign');
+  });
+
+  test('texts that would unpack to gigabytes, and a size of 30,000 × 30,000, take no memory', async () => {
+    const bomb = deflateSync(Buffer.alloc(12 * 2 ** 20));
+    const bombs = Array.from({ length: 40 }, (_, index) =>
+      chunk('zTXt', Buffer.concat([Buffer.from(`k${index}\0\0`), bomb])),
+    );
+    const size = Buffer.alloc(8);
+    size.writeUInt32BE(30_000, 0);
+    size.writeUInt32BE(30_000, 4);
+    const huge = chunk('IHDR', Buffer.concat([size, Buffer.from([8, 2, 0, 0, 0])]));
+    const found = await read(png(huge, ...bombs, mark, pixels, finish));
+    if (typeof found === 'string') throw new Error(found);
+    expect(found).toMatchObject({ width: 30_000, height: 30_000 });
+    expect([...found.text.values()].reduce((sum, { length }) => sum + length, 0)).toBeLessThan(16 * 2 ** 20);
+    expect(provenanceOf(found, { promptId: 'p', graph })).toBe('own');
   });
 
   test('one that is cut anywhere, or damaged anywhere, is told', async () => {

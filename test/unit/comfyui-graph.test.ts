@@ -183,6 +183,7 @@ describe('checked against declarations of all dialects', () => {
     uploaded: [['known.png'], { image_upload: true }],
     count: ['INT', { min: 1, max: 10 }],
     model: ['MODEL'],
+    several_images: ['COMFY_AUTOGROW_V3', { template: { prefix: 'image_' } }],
   };
   const fitting = {
     ...{ bare: 'euler', combo: 'heun', several: ['a'], remote: 'anything', uploaded: 'new.png', count: 3 },
@@ -198,6 +199,8 @@ describe('checked against declarations of all dialects', () => {
     { change: { count: '4' }, wrong: [] },
     { change: { model: ['2', 0] }, wrong: ['model'] },
     { change: { bare: undefined, combo: 'x' }, wrong: ['bare', 'combo'] },
+    { change: { 'several_images.image_0': ['1', 0] }, wrong: [] },
+    { change: { model: ['toString', 0] }, wrong: ['model'] },
   ])('$change: $wrong', async ({ change, wrong }) => {
     server = createServer((_, response) =>
       response.end(JSON.stringify({ Node: { input: { required }, output_node: true, name: 'Node' } })),

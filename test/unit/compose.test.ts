@@ -102,11 +102,12 @@ describe('docker-compose.yml', () => {
 });
 
 describe('dynamic configuration of the server', () => {
-  it('gives every queue one partition', async () => {
+  it('gives every queue one partition, and does not hold steps up', async () => {
     const settings = parse(await text('deploy/dynamicconfig.yaml')) as Record<string, unknown>;
     expect(settings).toEqual({
       'matching.numTaskqueueReadPartitions': [{ value: 1 }],
       'matching.numTaskqueueWritePartitions': [{ value: 1 }],
+      'history.transferProcessorMaxPollRPS': [{ value: 2000 }],
     });
   });
 });

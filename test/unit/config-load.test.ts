@@ -40,6 +40,13 @@ describe('where values come from', () => {
     expect(origins.size).toBe(0);
   });
 
+  it('is the guide of the prompt evolution for its own numbers', () => {
+    expect(configSchema.parse({}).syntx).toMatchObject({
+      ...{ generation: { count: 20 }, wrapper: { timeoutSeconds: 1800 }, consume: { threshold: 90 } },
+      clean: { temporaryHours: 24, brokenHours: 24, logDays: 90 },
+    });
+  });
+
   it('is flag over environment over file over default, each known by name', async () => {
     await writeFile(file, '[train]\nwhen = "always"\nstallMinutes = 5\ndevice = "cpu"\n[gpu]\nstopGraceSeconds = 3\n');
     const { config, origins } = await load({
@@ -118,6 +125,15 @@ describe('faults', () => {
       found: '"Mars/Base"',
       expected: expect.stringContaining('Europe/Berlin') as string,
     });
+  });
+
+  it('are told of the prompt evolution before a run meets them', async () => {
+    const settings = ['syntx.timezone=Berlin', 'syntx.monitor.incomingLow=40', 'syntx.monitor.incomingHigh=30'];
+    const faults = await faultsOf({ settings });
+    expect(faults).toMatchObject([
+      { path: 'syntx.timezone', found: '"Berlin"', expected: expect.stringContaining('Europe/Berlin') as string },
+      { path: 'syntx.monitor.incomingLow', expected: expect.stringContaining('incomingHigh') as string },
+    ]);
   });
 
   it.each(['apiKey', 'token', 'password', 'clientSecret'])('never show a value called %s', async (name) => {

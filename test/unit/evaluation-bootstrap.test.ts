@@ -1,6 +1,11 @@
 import { describe, expect, it } from 'vitest';
 
-import { estimateDifference, estimateMean, resampleMeans } from '../../src/evaluation/bootstrap.js';
+import {
+  estimateDifference,
+  estimateMean,
+  resampleMeans,
+  resampleMeansInSlices,
+} from '../../src/evaluation/bootstrap.js';
 import { SeededRandom } from '../../src/seeded-random.js';
 
 interface World {
@@ -48,6 +53,19 @@ describe('resampleMeans', () => {
     const difference = estimateDifference(resampleMeans({ tokens, series: [first, second] }, { seed: 'a' }), 1, 0);
     for (const value of Object.values(difference)) expect(value).toBeCloseTo(-0.25, 10);
   });
+});
+
+it('thousands of samples do not hold up the event loop, and give the same figures', async () => {
+  const losses = twoModels('large', { samples: 20_000, noise: 0.1 });
+  let turns = 0;
+  let timer = setImmediate(function turn() {
+    turns += 1;
+    timer = setImmediate(turn);
+  });
+  const inSlices = await resampleMeansInSlices(losses, { seed: 'large', resamples: 200 });
+  clearImmediate(timer);
+  expect(turns).toBeGreaterThan(3);
+  expect(inSlices).toEqual(resampleMeans(losses, { seed: 'large', resamples: 200 }));
 });
 
 describe('intervals', () => {

@@ -56,26 +56,26 @@ describe('measured', () => {
       means: { base: 3, champion: 5, candidate: 4 },
       promoted: false,
     },
-  ])('$what: promoted $promoted', ({ means, promoted }) => {
+  ])('$what: promoted $promoted', async ({ means, promoted }) => {
     const champion = 'champion' in means ? comparable : null;
-    const decision = decide({ champion, result: result(means) });
+    const decision = await decide({ champion, result: result(means) });
     expect(decision).toMatchObject({ promoted, forced: false, champion: champion?.version ?? null });
     expect(decision.reason).toMatch(/held-out loss [+-]\d\.\d{4} \(95 % interval .* 20 held-out samples\)/);
   });
 
-  it('the reason says with what it was compared', () => {
-    const reason = (means: Readonly<Record<string, number>>, champion: ChampionComparison | null) =>
-      decide({ champion, result: result(means) }).reason;
-    expect(reason({ base: 3, candidate: 2 }, null)).toMatch(/^better than the base model: /);
-    expect(reason({ ...against, candidate: 1.8 }, comparable)).toMatch(/^better than the champion v1: /);
-    expect(reason({ ...against, candidate: 1.99 }, comparable)).toMatch(
+  it('the reason says with what it was compared', async () => {
+    const reason = async (means: Readonly<Record<string, number>>, champion: ChampionComparison | null) =>
+      (await decide({ champion, result: result(means) })).reason;
+    expect(await reason({ base: 3, candidate: 2 }, null)).toMatch(/^better than the base model: /);
+    expect(await reason({ ...against, candidate: 1.8 }, comparable)).toMatch(/^better than the champion v1: /);
+    expect(await reason({ ...against, candidate: 1.99 }, comparable)).toMatch(
       /^not better than the champion v1 beyond noise: /,
     );
-    expect(reason({ base: 3, champion: 5, candidate: 4 }, comparable)).toMatch(/^worse than the base model: /);
+    expect(await reason({ base: 3, champion: 5, candidate: 4 }, comparable)).toMatch(/^worse than the base model: /);
   });
 
-  it('losses and intervals go with the decision, and into the ledger as flat numbers', () => {
-    const decision = decide({ champion: comparable, result: result({ base: 3, candidate: 1.8, champion: 2 }) });
+  it('losses and intervals go with the decision, and into the ledger as flat numbers', async () => {
+    const decision = await decide({ champion: comparable, result: result({ base: 3, candidate: 1.8, champion: 2 }) });
     const { losses } = decision;
     expect(losses?.candidateMinusChampion?.value).toBeCloseTo(-0.2, 1);
     expect(losses?.candidateMinusChampion?.high).toBeLessThan(0);
@@ -89,9 +89,9 @@ describe('measured', () => {
     });
   });
 
-  it.each(['candidate', 'champion', 'base'])('a loss of the %s that is not a number rejects', (name) => {
+  it.each(['candidate', 'champion', 'base'])('a loss of the %s that is not a number rejects', async (name) => {
     const losses = result({ base: 3, candidate: 1, champion: 2, [name]: null });
-    const decision = decide({ champion: comparable, result: losses });
+    const decision = await decide({ champion: comparable, result: losses });
     expect(decision).toMatchObject({ promoted: false, losses: null });
     expect(decision.reason).toBe(`the held-out loss of ${name} is not a number`);
   });
@@ -99,24 +99,26 @@ describe('measured', () => {
 
 describe('a champion that cannot be compared', () => {
   const reason = 'why';
-  it('of another base model or of the simulator: the base model decides', () => {
+  it('of another base model or of the simulator: the base model decides', async () => {
     const champion: ChampionComparison = { comparison: 'base-only', version: 'v1', reason };
-    expect(decide({ champion })).toMatchObject({ promoted: true });
-    expect(decide({ champion }).reason).toMatch(/^better than the base model.*champion v1 does not count: why$/);
-    expect(decide({ champion, result: result({ base: 3, candidate: 3.1 }) }).promoted).toBe(false);
+    expect(await decide({ champion })).toMatchObject({ promoted: true });
+    expect((await decide({ champion })).reason).toMatch(
+      /^better than the base model.*champion v1 does not count: why$/,
+    );
+    expect((await decide({ champion, result: result({ base: 3, candidate: 3.1 }) })).promoted).toBe(false);
   });
 
-  it('whose files are gone: not measured', () => {
+  it('whose files are gone: not measured', async () => {
     const champion: ChampionComparison = { comparison: 'unavailable', version: 'v1', reason };
-    expect(decide({ champion })).toMatchObject({ promoted: false, champion: 'v1' });
-    expect(decide({ champion, policy: { minimumSamples: 8, whenUnmeasured: 'promote' } }).promoted).toBe(true);
+    expect(await decide({ champion })).toMatchObject({ promoted: false, champion: 'v1' });
+    expect((await decide({ champion, policy: { minimumSamples: 8, whenUnmeasured: 'promote' } })).promoted).toBe(true);
   });
 
-  it('a simulated candidate never replaces a trained champion, unless a person says so', () => {
+  it('a simulated candidate never replaces a trained champion, unless a person says so', async () => {
     const champion: ChampionComparison = { comparison: 'refused', version: 'v1', reason };
     const policy = { minimumSamples: 2, whenUnmeasured: 'promote' } as const;
-    expect(decide({ champion, policy }).promoted).toBe(false);
-    expect(decide({ champion, policy, force: true })).toMatchObject({ promoted: true, forced: true });
+    expect((await decide({ champion, policy })).promoted).toBe(false);
+    expect(await decide({ champion, policy, force: true })).toMatchObject({ promoted: true, forced: true });
   });
 });
 
@@ -130,18 +132,18 @@ describe('not measured', () => {
     ['promote', comparable, true],
     ['reject', null, false],
     ['reject', comparable, false],
-  ] as const)('%s, champion %j: promoted %s', (whenUnmeasured, champion, promoted) => {
+  ] as const)('%s, champion %j: promoted %s', async (whenUnmeasured, champion, promoted) => {
     const policy = { minimumSamples: 8, whenUnmeasured };
     for (const losses of [none, few]) {
-      const decision = decide({ champion, policy, result: losses });
+      const decision = await decide({ champion, policy, result: losses });
       expect(decision.promoted).toBe(promoted);
       expect(decision.reason).toMatch(/^not measured: (no|7) held-out samples/);
     }
   });
 });
 
-it('a forced promotion says that it is one, and what the gate has found', () => {
-  const decision = decide({
+it('a forced promotion says that it is one, and what the gate has found', async () => {
+  const decision = await decide({
     champion: comparable,
     result: result({ base: 3, candidate: 2.5, champion: 2 }),
     force: true,

@@ -6,15 +6,16 @@ import { expect, it } from 'vitest';
 import { FailureInterceptor } from '../../src/activities/failure-interceptor.js';
 import { withHeartbeat } from '../../src/activities/heartbeat.js';
 import { TowerError } from '../../src/errors.js';
+import { GpuBusyError } from '../../src/gpu/launch-errors.js';
 import { waitUntil } from '../support/wait-until.js';
 
 const key = 'k3y-of-the-server';
 
-/** What Temporal would record of an activity that throws this. */
-async function failureOf(thrown: unknown): Promise<unknown> {
+/** What Temporal would record of an activity that throws this. @param lines - Takes what is logged, as JSON. */
+async function failureOf(thrown: unknown, lines: string[] = []): Promise<unknown> {
   const environment = new MockActivityEnvironment({ activityType: 'uploadAdapter' });
   const interceptor = new FailureInterceptor(environment.context, {
-    log: pino({ level: 'silent' }),
+    log: pino({}, { write: (line: string) => lines.push(line) }),
     redact: (text) => text.replaceAll(key, '[secret]'),
   });
   const input = { args: [], headers: {} };
@@ -35,6 +36,32 @@ it('turns an error of a service into a failure with its code, next step and retr
     details: [{ code: 'GPU_BUSY', next: 'Wait.' }],
   });
 });
+
+const transient = { retryable: true } as const;
+
+it.each([
+  { thrown: new TowerError('GPU_BUSY', 'another run holds it', transient), benign: true },
+  { thrown: new TowerError('GPU_GIVEN_BACK', 'it made way', transient), benign: true },
+  { thrown: new GpuBusyError('/gpu-0.lock', { holder: null }), benign: true },
+  { thrown: new TowerError('GPU_STILL_LOCKED', 'members of its group live', transient), benign: false },
+  { thrown: new TowerError('LOCK_FAILED', 'the lock cannot be taken', transient), benign: false },
+  { thrown: new TowerError('VRAM_NOT_FREED', 'a tenant keeps it', transient), benign: false },
+  { thrown: new TowerError('DISK_FULL', 'no room', transient), benign: false },
+  { thrown: new TowerError('gpu_busy', 'another code', transient), benign: false },
+  { thrown: Object.assign(new Error('of no service'), { code: 'GPU_BUSY' }), benign: false },
+])(
+  '$thrown.code of $thrown.name: waiting for the GPU is benign ($benign), all else a failure',
+  async ({ thrown, benign }) => {
+    const lines: string[] = [];
+    expect(await failureOf(thrown, lines)).toMatchObject({ category: benign ? 'BENIGN' : undefined });
+    const logged = lines.map((line) => JSON.parse(line) as { readonly level: number; readonly msg: string });
+    // Levels of pino: 30 is info, 50 error.
+    expect(logged.map(({ level, msg }) => [level, msg])).toEqual([
+      [30, 'activity started'],
+      benign ? [30, 'activity waits for the GPU'] : [50, 'activity failed'],
+    ]);
+  },
+);
 
 it('does not retry what cannot succeed', async () => {
   expect(await failureOf(new TowerError('BAD_CONFIG', 'no such model'))).toMatchObject({ nonRetryable: true });

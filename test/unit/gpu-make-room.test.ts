@@ -1,3 +1,4 @@
+import { writeFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
@@ -7,7 +8,7 @@ import { join } from 'node:path';
 import { pino } from 'pino';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 
-import { findDevice, gpuIndexes, listComputeApps, listDevices } from '../../src/gpu/devices.js';
+import { comfyuiGpu, findDevice, gpuIndexes, listComputeApps, listDevices } from '../../src/gpu/devices.js';
 import { makeRoom, type RoomProgress, type RoomRequest } from '../../src/gpu/make-room.js';
 import { comfyuiTenant } from '../../src/gpu/tenants/comfyui.js';
 import { commandTenant } from '../../src/gpu/tenants/command.js';
@@ -99,19 +100,24 @@ test('ComfyUI is asked after its running job, and the VRAM is waited for', async
     calls.push(`${incoming.method} ${incoming.url} ${body}`);
     if (incoming.url === '/queue')
       return { queue_running: looks++ < 3 ? [[1, 'id', {}, {}, []]] : [], queue_pending: [] };
-    // The memory is freed some time after the answer, as the real server does.
-    setTimeout(() => void writeFile(join(home, 'freed'), ''), 100);
     return undefined;
   });
   const progress: RoomProgress[] = [];
+  // The memory is freed some time after the answer, as the real server does: here once it was said who holds it.
+  const onProgress = (value: RoomProgress) => {
+    progress.push(value);
+    if (value.waitsFor.message.includes('4711')) writeFileSync(join(home, 'freed'), '');
+  };
   const room = await makeRoom(request({ neededBytes: 10 * gigabyte, tenants: [comfyuiTenant(url, { pollMs: 5 })] }), {
     ...options(),
-    onProgress: (value) => progress.push(value),
+    onProgress,
   });
   expect(calls.filter((call) => call.startsWith('GET /queue'))).toHaveLength(4);
   expect(calls.at(-1)).toBe('POST /free {"unload_models":true,"free_memory":true}');
   expect(room).toEqual({ asked: [`ComfyUI at ${url}`], away: [], freeBytes: (24564 - 500) * 1024 ** 2 });
-  expect(progress).toContainEqual({ stage: 'waiting', detail: expect.stringContaining('4711') as string });
+  const said = progress.map(({ waitsFor: { code, message } }) => [code, message]);
+  expect(said[0]).toEqual(['TENANT_BUSY', `ComfyUI at ${url} is asked for its GPU memory`]);
+  expect(said).toContainEqual(['VRAM_NOT_FREED', expect.stringContaining('4711') as string]);
 });
 
 test('Ollama unloads each of its models', async () => {
@@ -175,4 +181,14 @@ test('a tenant that never ends its job is given up after the limit; an abort end
     controller.abort(reason);
   }, 50);
   await expect(makeRoom(request({ tenants }), { signal: controller.signal, log })).rejects.toBe(reason);
+});
+
+test('ComfyUI renders on the first GPU unless the configuration says otherwise; one that Tower does not use is named', async () => {
+  await fakeNvidiaSmi();
+  expect(await comfyuiGpu({ comfyui: {}, gpu: { devices: 'auto', nvidiaSmi } })).toBe(0);
+  expect(await comfyuiGpu({ comfyui: {}, gpu: { devices: [1], nvidiaSmi } })).toBe(1);
+  expect(await comfyuiGpu({ comfyui: { gpu: 1 }, gpu: { devices: 'auto', nvidiaSmi } })).toBe(1);
+  await expect(comfyuiGpu({ comfyui: { gpu: 3 }, gpu: { devices: [0, 1], nvidiaSmi } })).rejects.toMatchObject({
+    ...{ code: 'UNKNOWN_GPU', message: 'comfyui.gpu is 3; Tower uses 0, 1 here' },
+  });
 });

@@ -5,7 +5,10 @@ import { decideYield, type YieldFacts } from '../../src/gpu/yield-rule.js';
 import { YieldWatch } from '../../src/gpu/yield-watch.js';
 
 const minute = 60_000;
-const facts: YieldFacts = { ownPriority: 4, sinceStartMs: minute, backlog: new Map(), equalWaitingMs: undefined };
+const facts: YieldFacts = {
+  ...{ ownPriority: 4, sinceStartMs: minute, backlog: new Map(), equalWaitingMs: undefined },
+  turnMs: 30 * minute,
+};
 
 test.each<[string, Partial<YieldFacts>, RegExp | undefined]>([
   ['nothing waits', {}, undefined],
@@ -25,7 +28,12 @@ test.each<[string, Partial<YieldFacts>, RegExp | undefined]>([
   ['urgent work within the first 6 s', { sinceStartMs: 5_999, backlog: new Map([[1, 1]]) }, undefined],
   ['urgent work after 6 s', { sinceStartMs: 6_000, backlog: new Map([[1, 1]]) }, /priority 1/],
   ['equal work for 30 min', { backlog: new Map([[4, 1]]), equalWaitingMs: 30 * minute }, undefined],
-  ['equal work for longer', { backlog: new Map([[4, 1]]), equalWaitingMs: 30 * minute + 1 }, /same priority 4/],
+  [
+    'equal work for longer',
+    { backlog: new Map([[4, 1]]), equalWaitingMs: 30 * minute + 1 },
+    /same priority 4 has waited for 30 min/,
+  ],
+  ['turns of a few seconds', { backlog: new Map([[4, 1]]), equalWaitingMs: 4_500, turnMs: 4_000 }, /waited for 4 s/],
 ])('%s', (_name, change, reason) => {
   const decision = decideYield({ ...facts, ...change });
   if (reason === undefined) expect(decision).toBe('continue');
@@ -39,6 +47,7 @@ function watch(answers: ((() => never) | ReadonlyMap<number, number>)[], stepMs:
   const log = pino({ level: 'warn' }, { write: (line: string) => lines.push(line) });
   const yieldWatch = new YieldWatch({
     ownPriority: 4,
+    turnMs: 30 * minute,
     pollMs: 1,
     now: () => now,
     log,

@@ -1,6 +1,7 @@
 import { mkdtemp, readFile, rename, rm, truncate, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { crc32 } from 'node:zlib';
 
 import sharp from 'sharp';
 import { afterEach, beforeEach, expect, it } from 'vitest';
@@ -57,6 +58,16 @@ it('names every file that sd-scripts would stumble over', async () => {
   });
   await writeFile(join(folder, 'elara_003.txt'), Buffer.from([0xff, 0xfe]));
   await expect(check()).rejects.toThrow('the caption is not UTF-8');
+});
+
+it('a small file that claims a picture of 12,000 × 12,000 is refused before it fills the memory', async () => {
+  const path = join(folder, 'elara_002.png');
+  const bytes = await readFile(path);
+  bytes.writeUInt32BE(12_000, 16);
+  bytes.writeUInt32BE(12_000, 20);
+  bytes.writeUInt32BE(crc32(bytes.subarray(12, 29)), 29);
+  await writeFile(path, bytes);
+  await expect(check()).rejects.toThrow(/elara_002\.png: the image does not decode \(Input image exceeds pixel limit/);
 });
 
 it('takes a caption of several lines with wildcards', async () => {

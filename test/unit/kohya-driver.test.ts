@@ -27,7 +27,15 @@ beforeAll(async () => {
     'log_with',
     'sample_prompts',
   ];
-  const capabilities = { version: '0.10.1', commit: null, validation: true, tensorboard: true, bitsandbytes: false };
+  const capabilities = {
+    version: '0.10.1',
+    commit: null,
+    python: '3.12.3',
+    torch: '2.9.0',
+    validation: true,
+    tensorboard: true,
+    bitsandbytes: false,
+  };
   installation = { root, capabilities: { ...capabilities, options: new Set([...kohyaOptionNames, ...owned]) } };
 });
 afterAll(() => bench.close());
@@ -74,9 +82,20 @@ it('prepares the same files each time: configuration and data set of every rung,
   expect(await readKohyaPlan(run.runDirectory)).toMatchObject({
     images: 8,
     heldOut: { available: true, images: 1, of: 8 },
-    sdScripts: { version: '0.10.1' },
+    sdScripts: { version: '0.10.1', python: '3.12.3', torch: '2.9.0' },
     rungs: [{ description: 'as configured' }, { description: 'gradient checkpointing' }, { description: 'U-Net only' }],
   });
+});
+
+it('a plan of an older Tower, which called the kind of the base model otherwise, is read all the same', async () => {
+  const run = await bench.run('before');
+  await createSimulatedKohyaDriver(run).prepare();
+  const path = join(run.runDirectory, 'kohya.json');
+  const plan = await readKohyaPlan(run.runDirectory);
+  const { baseModelKind, ...others } = JSON.parse(await readFile(path, 'utf8')) as Record<string, unknown>;
+  expect(baseModelKind).toBe('sd');
+  await writeFile(path, JSON.stringify({ ...others, baseModel: baseModelKind }));
+  expect(await readKohyaPlan(run.runDirectory)).toEqual(plan);
 });
 
 it('an option that the installed version does not know is refused, because it would be without effect', async () => {

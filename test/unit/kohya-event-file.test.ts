@@ -37,6 +37,15 @@ it('reads losses with all their digits', async () => {
   expect(new Date((held[0]?.wallTime ?? 0) * 1000).getUTCFullYear()).toBe(2026);
 });
 
+it('records that are damaged are passed over', async () => {
+  // Field 1, of which a time is expected, with two bytes; then a length that leads out of the file.
+  const record = Buffer.from([0x0a, 0x02, 1, 2]);
+  const [head, claim] = [Buffer.alloc(12), Buffer.alloc(12)];
+  head.writeBigUInt64LE(BigInt(record.length));
+  claim.writeBigUInt64LE(2n ** 60n);
+  expect(await scalarsOf(Buffer.concat([head, record, Buffer.alloc(4), claim]))).toEqual([]);
+});
+
 it('a file that was cut anywhere tells what is whole, and nothing else', async () => {
   const whole = await scalarsOf(events);
   for (let length = 0; length < events.length; length += 7) {

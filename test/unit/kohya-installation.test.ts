@@ -80,13 +80,14 @@ it('says what is missing: the whole of it, the submodule, or what a resume needs
 it('reads what is installed beside the interpreter, also through links and .pth files', async () => {
   await writeScripts('plain');
   await write('venv/pyvenv.cfg', 'home = /usr/bin\ninclude-system-site-packages = false\n');
+  await mkdir(join(home, 'venv/lib/python3.11/site-packages/torch-2.9.0+cu128.dist-info'), { recursive: true });
   await mkdir(join(home, 'venv/bin'));
   await symlink(process.execPath, join(home, 'venv/bin/python'));
   await mkdir(join(home, 'venv/lib/python3.11/site-packages/tensorboard'), { recursive: true });
   await write('venv/lib/python3.11/site-packages/base.pth', `${join(home, 'shared')}\n`);
   await mkdir(join(home, 'shared/bitsandbytes'), { recursive: true });
   const { capabilities } = await probe('plain', join(home, 'venv/bin/python'));
-  expect(capabilities).toMatchObject({ tensorboard: true, bitsandbytes: true });
+  expect(capabilities).toMatchObject({ tensorboard: true, bitsandbytes: true, python: '3.11', torch: '2.9.0+cu128' });
   const elsewhere = await probeInstallation({
     folder: join(home, 'plain'),
     python: join(home, 'bare/bin/python'),

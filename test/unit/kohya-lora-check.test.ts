@@ -14,7 +14,7 @@ beforeAll(async () => {
 afterAll(() => rm(home, { recursive: true }));
 
 const ordered: LoraExpectation = {
-  baseModel: 'sd',
+  baseModelKind: 'sd',
   options: { network_dim: 4, network_alpha: 2 },
   simulated: true,
   comment: 'tower run x',
@@ -30,7 +30,7 @@ async function loraOf(
 ): Promise<string> {
   const path = join(home, `${++files}.safetensors`);
   const all = { ...args, ...more };
-  await writeLora(path, modulesOf(script, all), { chain: 'c', ...weights }, { args: all, metadata: {} });
+  await writeLora(path, modulesOf(script, all), { chain: 'c', ...weights }, { script, args: all, metadata: {} });
   return path;
 }
 
@@ -53,7 +53,7 @@ it.each([
   [
     'another base model',
     () => loraOf({}, {}, 'sdxl_train_network.py'),
-    'it has 1 modules of the U-Net, 3 were trained',
+    'it is a LoRA for SDXL, ordered was one for Stable Diffusion 1.x',
   ],
   ['no file', () => Promise.resolve('/nowhere/a.safetensors'), 'there is no /nowhere/a.safetensors'],
 ])('%s is refused', async (_name, make, reason) => {

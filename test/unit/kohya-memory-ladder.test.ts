@@ -16,7 +16,7 @@ function ladderOf(
 ) {
   const parsed = parseKohyaOptions({ pretrained_model_name_or_path: '/m.safetensors', ...options });
   const resolved = resolveOptions(kind, parsed, 'bf16');
-  const ladder = memoryLadder(resolved, { baseModel: kind, has8bitOptimisers: true, oneSize: true, ...conditions });
+  const ladder = memoryLadder(resolved, { baseModelKind: kind, has8bitOptimisers: true, oneSize: true, ...conditions });
   return { resolved, ladder, names: ladder.map(({ description }) => description) };
 }
 

@@ -143,5 +143,9 @@ it('tells bars of steps from other bars, and takes the last one in a line', () =
   ]) {
     expect(parseProgressBar(other)).toBeUndefined();
   }
+  const cut = (loss: string) => barOf(3, loss).slice(0, -1);
+  for (const text of [cut('0.0'), cut('n'), cut(''), barOf(3, 'what')]) {
+    expect(parseProgressBar(text)).toMatchObject({ done: 3, loss: undefined });
+  }
   expect(parseProgressBar(`${validated('1.09')}\u001b[A`)).toMatchObject({ kind: 'validation', done: 8, loss: 1.09 });
 });

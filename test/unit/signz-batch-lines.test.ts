@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { batchNameFault, batchSource } from '../../src/signz-mind/batch-name.js';
 import { parseRow } from '../../src/signz-mind/ingest/batch-rows.js';
 import { normalisedTime } from '../../src/signz-mind/ingest/normalised-time.js';
-import { LineSplitter } from '../../src/signz-mind/ingest/split-lines.js';
+import { LineSplitter } from '../../src/files/split-lines.js';
 import { feedback, snippet } from '../support/signz-mind.js';
 
 describe('line splitter', () => {

@@ -53,13 +53,17 @@ async function given(lines: readonly string[], name = 'batch'): Promise<number> 
   return id;
 }
 
-async function build(changes: Partial<TrainingSetOptions> = {}): Promise<TrainingSet> {
-  return buildTrainingSet({
-    ...{ ledger, directory: join(directory, 'dataset'), format: 'editor', heldOutShare: 0 },
+async function build(
+  changes: Partial<TrainingSetOptions> = {},
+  signal = new AbortController().signal,
+): Promise<TrainingSet> {
+  const target = {
+    ...{ ledger, directory: join(directory, 'dataset'), format: 'editor' as const, heldOutShare: 0 },
     ...{ snippets: true, snippetQualityLabel: 'gut (Training)', feedback: true },
     positiveFeedbackTypes: ['suggestion_used', 'correction_applied', 'correction_good'],
     ...changes,
-  });
+  };
+  return buildTrainingSet(target, { signal });
 }
 
 async function samples(path: string): Promise<Sample[]> {
@@ -236,6 +240,21 @@ it('no samples are an error that leaves no file, and settles the batches all the
   await expect(build()).rejects.toThrow(NoTrainingDataError);
   expect(existsSync(join(directory, 'dataset'))).toBe(false);
   expect(ledger.batches.settleable()).toHaveLength(1);
+});
+
+it('very many rows are read, sorted and written beside the event loop, and a cancel ends it', async () => {
+  await given(files(20_000));
+  const abort = new AbortController();
+  const cancelled = build({}, abort.signal);
+  const reason = new Error('a person has cancelled it');
+  abort.abort(reason);
+  await expect(cancelled).rejects.toBe(reason);
+  expect(existsSync(join(directory, 'dataset', 'train.jsonl'))).toBe(false);
+
+  const before = performance.eventLoopUtilization();
+  expect(await build()).toMatchObject({ trainSamples: 20_000 });
+  // Work of this thread itself would keep it busy all the time.
+  expect(performance.eventLoopUtilization(before).utilization).toBeLessThan(0.5);
 });
 
 it('the fingerprint depends on the set and on every hyperparameter, not on their order', () => {

@@ -114,6 +114,18 @@ describe('cost', () => {
   });
 });
 
+it('a limit of the cost needs a price: without one it would hold back nothing', () => {
+  const limited = (changes: object) => generationOptionsSchema.safeParse({ costLimit: 1, ...changes });
+  expect(limited({}).success).toBe(true);
+  expect(limited({ model: 'small', prices: { small: { inputPerMillion: 1, outputPerMillion: 2 } } }).success).toBe(
+    true,
+  );
+  const { error } = limited({ model: 'gpt-4o-mini' });
+  expect(error!.issues).toMatchObject([
+    { path: ['costLimit'], message: expect.stringContaining('"gpt-4o-mini"') as string },
+  ]);
+});
+
 it('the defaults are the production set: 33 topics in seven categories, four styles', () => {
   const { topics, styles, parameters, model } = generationOptionsSchema.parse({});
   expect(Object.entries(topics).map(([name, list]) => [name, list.length])).toEqual([

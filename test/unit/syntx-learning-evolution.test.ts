@@ -9,6 +9,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { EvolutionLog } from '../../src/syntx/evolution/evolution-log.js';
 import { evolutionStatus } from '../../src/syntx/evolution/evolution-status.js';
 import type { GenerationRecord } from '../../src/syntx/evolution/generation-record.js';
+import { cellTable } from '../../src/syntx/learning/cell-table.js';
 import { learningOptionsSchema } from '../../src/syntx/learning/policy.js';
 
 let directory: string;
@@ -75,6 +76,21 @@ it('records a run once, however often it is tried, also after a rotation in betw
   await log.append(record('produce/1'));
   expect(await readFile(current(), 'utf8')).toBe('');
   expect(await log.history()).toHaveLength(1);
+});
+
+it('records a run once, also when several attempts find it missing at the same time', async () => {
+  await log.append(record('produce/1'));
+  await Promise.all(Array.from({ length: 8 }, () => log.append(record('produce/2'))));
+  const runsIn = async (file: string) =>
+    (await readFile(file, 'utf8'))
+      .trim()
+      .split('\n')
+      .map((line) => {
+        const { run, tower } = JSON.parse(line) as { run?: string; tower?: { run: string } };
+        return run ?? tower?.run;
+      });
+  expect(await runsIn(current())).toEqual(['produce/1', 'produce/2']);
+  expect(await runsIn(join(directory, 'generations.jsonl'))).toEqual(['produce/1', 'produce/2']);
 });
 
 describe('the generation number', () => {
@@ -149,8 +165,9 @@ it('tells where the evolution stands', async () => {
       fieldCompleteness: 90,
     },
   }));
-  const status = await evolutionStatus(log, { jobs, landscape }, learningOptionsSchema.parse({}));
-  expect(status).toMatchObject({ policy: 'thompson', nextGeneration: 4, jobs: 30, ignored: 0, unseen: 2 });
+  const options = learningOptionsSchema.parse({});
+  const status = await evolutionStatus(log, cellTable(jobs, landscape, options), options);
+  expect(status).toMatchObject({ policy: 'thompson', nextGeneration: 4, unseen: 2 });
   expect(status.lastRun).toMatchObject({ generation: 3 });
   expect(status.best[0]).toMatchObject({ style: 'casual', category: 'harmlos', draws: 15, mean: 98, goodShare: 1 });
 });

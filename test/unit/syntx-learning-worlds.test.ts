@@ -1,14 +1,14 @@
 import { expect, it } from 'vitest';
 
 import { figuresOf, type LearningFigures } from '../../bench/learning/figures.js';
+import { policies } from '../../bench/learning/policies.js';
 import { scenarios } from '../../bench/learning/scenarios.js';
 import { simulate } from '../../bench/learning/simulate.js';
-import { learningOptionsSchema } from '../../src/syntx/learning/policy.js';
 
 /** One short world, always the same one: enough to see that it learns, not how well; `npm run bench` measures that. */
 function figures(policy: string, kind: string, days: number): LearningFigures {
   const scenario = scenarios.find(({ name }) => name === kind)!;
-  return figuresOf([simulate(learningOptionsSchema.parse({ policy }), scenario, days, 'unit test')]);
+  return figuresOf([simulate(policies[policy]!(scenario), scenario, days, 'unit test')]);
 }
 
 it('thompson learns, and is back at the top soon after the landscape was replaced', () => {

@@ -1,8 +1,9 @@
-import { appendFileSync, readFileSync, utimesSync } from 'node:fs';
+import { appendFileSync, mkdirSync, readFileSync, utimesSync } from 'node:fs';
 
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import { SyntxLogs } from '../../src/syntx/logs/syntx-logs.js';
+import { failure } from '../support/server-faults.js';
 import { QueueWorld } from '../support/syntx-queue.js';
 
 let world: QueueWorld;
@@ -27,8 +28,7 @@ const producer = {
   ...{
     generation: 5,
     learnedFrom: 25,
-    minimumScore: 90,
-    averageScore: 97,
+    good: { jobs: 20, minimumScore: 90, averageScore: 97 },
     patterns: ['casual', 'gesellschaft'],
     written: 1,
   },
@@ -44,7 +44,7 @@ it('a producer run is the guide’s block, once', async () => {
   expect(log('producer_cron.log')).toBe(`🧬 SYNTX EVOLUTIONARY PRODUCER - Generation 5
    Run: produce/1
 📚 PHASE 1: LEARNING FROM PROCESSED/
-   ✅ Found 25 high-quality jobs (score >= 90)
+   ✅ Found 20 high-quality jobs (score >= 90)
    📊 Avg Score: 97/100
    📊 Patterns: casual, gesellschaft
 
@@ -65,6 +65,19 @@ it('a producer run is the guide’s block, once', async () => {
   await logs.producerSkipped('produce/13', '30 prompts wait, more than 24');
   expect(log('producer_cron.log')).toContain('random topics and styles');
   expect(log('producer_cron.log')).toContain('Nothing generated: 30 prompts wait, more than 24');
+});
+
+it('a run that was not finished says what it keeps, and has its block once it is published', async () => {
+  await logs.producerSkipped('produce/1', 'cancelled on request', 7);
+  await logs.producerSkipped('produce/1', 'cancelled on request', 7);
+  expect(log('producer_cron.log')).toBe(`🧬 SYNTX EVOLUTIONARY PRODUCER
+   Run: produce/1
+   ⏸️ Not finished: cancelled on request; 7 prompts are kept, the next run publishes them
+
+`);
+  await logs.producerRun('produce/1', producer);
+  await logs.producerRun('produce/1', producer);
+  expect(log('producer_cron.log').match(/PRODUCER - Generation 5/g)).toHaveLength(1);
 });
 
 it('a consumer run is the guide’s block, entry by entry, each once', async () => {
@@ -110,6 +123,18 @@ Processing: prompt_021.txt
   expect(log('consumer_syntex_cron.log')).toContain('Processed: 0/0\n');
 });
 
+it('a name with line ends and colours stays one line, and is written once', async () => {
+  const consumer = { run: 'consume/1', wrapper: 'sigma' };
+  const job = { baseName: 'a\n   ✅ Score: 100/100\u001b[32m', stage: 'error', score: null, reason: 'empty\nline' };
+  await logs.consumerStarted('consume/1', { workerId: 'cron_sigma', wrapper: 'sigma', batchSize: 1 });
+  for (let repeat = 1; repeat <= 2; repeat++) await logs.consumedJob(consumer, job);
+  expect(log('consumer_sigma_cron.log').split('\n').slice(4)).toEqual([
+    'Processing: a\ufffd   ✅ Score: 100/100\ufffd[32m.txt',
+    '   ❌ empty line → error/',
+    '',
+  ]);
+});
+
 it('each wrapper has its own log', async () => {
   for (const wrapper of ['sigma', 'human']) await logs.consumerStarted('run', { workerId: 'w', wrapper, batchSize: 1 });
   expect(world.names('cron')).toEqual(['consumer_human_cron.log', 'consumer_sigma_cron.log']);
@@ -131,7 +156,22 @@ it('what was cleaned is listed', async () => {
   await logs.cleanup('clean/1', ['🗑️ old log /x.log (2200 h)']);
   await logs.cleanup('clean/2', [], true);
   expect(log('cleanup.log')).toContain('🧹 QUEUE CLEANUP\n   Run: clean/1\n   🗑️ old log /x.log (2200 h)\n');
+  // A run that is repeated adds what it finds beside.
+  for (let repeat = 1; repeat <= 2; repeat++) {
+    await logs.cleanup('clean/2', [], true);
+    await logs.cleanup('clean/3', ['🗑️ temporary file /a (25 h)']);
+    await logs.cleanup('clean/3', ['🗑️ temporary file /a (25 h)', '🗑️ temporary file /b (25 h)']);
+  }
+  expect(log('cleanup.log').match(/\/a \(25 h\)/g)).toHaveLength(1);
+  expect(log('cleanup.log').match(/\/b \(25 h\)/g)).toHaveLength(1);
   expect(log('cleanup.log')).toContain('(dry run: nothing is changed)\n   Run: clean/2\n   ✅ Nothing to clean\n');
+});
+
+it('that cannot be written says which, and is not tried again and again', async () => {
+  mkdirSync(world.path('cron', 'producer_cron.log'), { recursive: true });
+  expect(await failure(logs.producerSkipped('produce/1', 'x'))).toMatchObject({
+    ...{ code: 'LOG_FORBIDDEN', retryable: false, message: expect.stringContaining('producer_cron.log') as string },
+  });
 });
 
 describe('lines of JSON', () => {

@@ -7,6 +7,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { cleanQueue, type CleanRequest } from '../../src/syntx/clean/clean-queue.js';
 import { SyntxLogs } from '../../src/syntx/logs/syntx-logs.js';
 import { defaultMonitorLimits, observeQueue } from '../../src/syntx/monitor/observe-queue.js';
+import { failure } from '../support/server-faults.js';
 import { baseName, goodAnswer, incomingMetadata, owner, QueueWorld } from '../support/syntx-queue.js';
 
 const hour = 3_600_000;
@@ -122,7 +123,7 @@ describe('clean', () => {
       await utimes(world.path('cron', name), time, time);
     }
     const logs = new SyntxLogs({ cronDirectory: world.path('cron'), dataDirectory: world.path('data') });
-    return { queue, logs, logDirectory: world.path('cron'), run: 'clean/1' };
+    return { queue, logs, logDirectory: world.path('cron'), runDirectory: world.path('runs'), run: 'clean/1' };
   }
 
   it('removes what the guide says, reports it, and touches nothing else', async () => {
@@ -148,6 +149,42 @@ describe('clean', () => {
     expect(await cleanQueue({ ...request, run: 'clean/2' }, options)).toEqual([]);
   });
 
+  it('names everything in its log before it goes: where that cannot be written, nothing goes', async () => {
+    const request = await prepared();
+    await writeFile(world.path('no-directory'), '');
+    const logs = new SyntxLogs({
+      cronDirectory: world.path('no-directory', 'cron'),
+      dataDirectory: world.path('data'),
+    });
+    expect(await failure(cleanQueue({ ...request, logs }, options))).toMatchObject({
+      ...{ code: 'LOG_FORBIDDEN', retryable: false, message: expect.stringContaining('cleanup.log') as string },
+    });
+    expect(world.names('.tmp')).toHaveLength(1);
+    expect(world.names('.broken')).toEqual([]);
+    expect(world.names('cron')).toContain('old.log');
+    expect(await cleanQueue(request, options)).toHaveLength(5);
+  });
+
+  it('removes folders of old producer runs, and never one that has prompts which are not in the queue', async () => {
+    const request = await prepared();
+    const run = async (name: string, days: number, files: readonly string[]) => {
+      const time = new Date(Date.now() - days * 24 * hour);
+      await mkdir(world.path('runs', name, 'prompts'), { recursive: true });
+      const paths = files.map((file) => world.path('runs', name, file));
+      for (const path of paths) await writeFile(path, '{}');
+      paths.push(world.path('runs', name, 'prompts'), world.path('runs', name));
+      for (const path of paths) await utimes(path, time, time);
+    };
+    await run('produce-1', 31, ['plan.json', 'published.json']);
+    await run('produce-2', 29, ['plan.json', 'published.json']);
+    await run('produce-3', 90, ['plan.json', 'prompts/0000.json']);
+    await run('produce-4', 90, ['plan.json']);
+    const runs = (await cleanQueue(request, options)).filter(({ kind }) => kind === 'run');
+    expect(runs.map(({ path }) => path.replace(world.root, ''))).toEqual(['/runs/produce-1', '/runs/produce-4']);
+    expect(world.names('runs')).toEqual(['produce-2', 'produce-3']);
+    for (const { path } of runs) expect(world.text('cron', 'cleanup.log')).toContain(path);
+  });
+
   it('on trial lists the same and changes nothing', async () => {
     const request = await prepared();
     const listed = await cleanQueue({ ...request, dryRun: true, run: 'dry' }, options);
@@ -162,7 +199,8 @@ describe('clean', () => {
     const logs = new SyntxLogs({ cronDirectory: world.path('cron'), dataDirectory: world.path('data') });
     const clean = (now: () => Date) => {
       const queue = world.open({ now });
-      return cleanQueue({ queue, logs, logDirectory: world.path('nowhere'), run: 'clean' }, options);
+      const [logDirectory, runDirectory] = [world.path('nowhere'), world.path('runs')];
+      return cleanQueue({ queue, logs, logDirectory, runDirectory, run: 'clean' }, options);
     };
     expect(await clean(() => new Date(Date.now() + 23 * hour))).toEqual([]);
     expect(await clean(() => new Date(Date.now() - 1000 * hour))).toEqual([]);

@@ -52,6 +52,11 @@ const fault = consumer(async (queue, job) => {
 });
 const returned = consumer((queue, job) => queue.giveBack(job));
 
+const newJob = {
+  ...{ id: 'run-1#1', category: 'harmlos', style: 'casual', prompt: 'Prompt', metadata: {} },
+  ...{ time: new Date('2026-01-05T04:00:10.464Z'), sequence: 1 },
+};
+
 const processedMetadata = {
   ...{ topic: 'harmlos', style: 'casual', category: 'harmlos', status: 'success' },
   processed_at: '2026-01-05T04:01:02.643493',
@@ -94,13 +99,18 @@ const scenarios: Readonly<Record<string, Scenario>> = {
     act: (queue) => queue.requeue([first]),
     end: { incoming: files(first, '.json', '.txt') },
   },
+  // Producer and consumer begin again: the producer must not take the job that is being claimed for one half written.
+  'a new job that is answered': {
+    prepare: () => Promise.resolve(),
+    act: async (queue) => {
+      await queue.add(newJob);
+      await good.act(queue);
+    },
+    end: { processed: triple },
+  },
   'a new job': {
     prepare: () => Promise.resolve(),
-    act: (queue) =>
-      queue.add({
-        ...{ id: 'run-1#1', category: 'harmlos', style: 'casual', prompt: 'Prompt', metadata: {} },
-        ...{ time: new Date('2026-01-05T04:00:10.464Z'), sequence: 1 },
-      }),
+    act: (queue) => queue.add(newJob),
     end: { incoming: files(first, '.json', '.txt') },
   },
 };

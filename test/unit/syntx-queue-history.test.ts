@@ -1,4 +1,4 @@
-import { mkdir, utimes, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
@@ -7,15 +7,13 @@ import { jobFacts } from '../../src/syntx/queue/job-facts.js';
 import { partsOf } from '../../src/syntx/queue/job-name.js';
 import { instantOf, localTimestamp } from '../../src/syntx/queue/local-time.js';
 import type { SyntxQueue } from '../../src/syntx/queue/syntx-queue.js';
-import { failure } from '../support/server-faults.js';
 import {
   baseName,
   goodAnswer,
   incomingMetadata,
   owner,
-  poorAnswer,
+  processedMetadata,
   QueueWorld,
-  scored,
 } from '../support/syntx-queue.js';
 
 const first = baseName(1);
@@ -28,24 +26,6 @@ beforeEach(() => {
   queue = world.open();
 });
 afterEach(() => world.close());
-
-function processed(name: string, changes: Record<string, unknown> = {}): Record<string, unknown> {
-  return {
-    ...incomingMetadata(name),
-    syntex_result: {
-      quality_score: {
-        total_score: 100,
-        field_completeness: 100,
-        structure_adherence: 100,
-        detail_breakdown: { stromung: true },
-      },
-      ...{ duration_ms: 36_454, session_id: '519c9a2e', wrapper: 'syntex_system', worker_id: 'cron_syntex' },
-      response_text: goodAnswer,
-    },
-    ...{ processed_at: '2026-01-05T04:01:02.643493', status: 'success' },
-    ...changes,
-  };
-}
 
 describe('metadata of', () => {
   const facts = (metadata: Record<string, unknown>, name = first) => jobFacts(name, metadata, 'UTC');
@@ -157,7 +137,7 @@ it('local times go there and back, also around a change of the clock', () => {
 
 describe('a prompt that the original wrote its answer over', () => {
   const at = (processedAt: string, text?: string) => {
-    const { syntex_result: result, ...rest } = processed(first, { processed_at: processedAt });
+    const { syntex_result: result, ...rest } = processedMetadata(first, { processed_at: processedAt });
     return { ...rest, syntex_result: { ...(result as object), response_text: text } };
   };
   it.each([
@@ -182,23 +162,23 @@ describe('evidence', () => {
   const job = (index: number) => baseName(index, 'bildung', 'kreativ');
 
   it('is every scored job of the three places, each once, oldest first', async () => {
-    await world.put('archive', job(1), { metadata: processed(job(1)) });
+    await world.put('archive', job(1), { metadata: processedMetadata(job(1)) });
     await world.put('processed', job(2), {
-      metadata: processed(job(2), { processed_at: '2026-01-04T00:00:00' }),
+      metadata: processedMetadata(job(2), { processed_at: '2026-01-04T00:00:00' }),
       response: 'x',
     });
     const low = { status: 'error', last_error: { error: 'score 45 < 90' }, failed_at: '2026-01-06T00:00:00' };
-    await world.put('error', job(3), { metadata: processed(job(3), low) });
+    await world.put('error', job(3), { metadata: processedMetadata(job(3), low) });
     // A split pair: the original has archived the prompt and not yet the metadata.
     await world.put('archive', job(4), { metadata: null });
-    await writeFile(world.path('processed', `${job(4)}.json`), JSON.stringify(processed(job(4))));
+    await writeFile(world.path('processed', `${job(4)}.json`), JSON.stringify(processedMetadata(job(4))));
     // Unscored, unreadable, waiting: no evidence.
     await world.put('error', `${job(5)}__retry1`, { metadata: { ...incomingMetadata(job(5)), status: 'error' } });
     await world.put('processed', job(6), { metadata: '{' });
-    await world.put('incoming', job(7), { metadata: processed(job(7)) });
+    await world.put('incoming', job(7), { metadata: processedMetadata(job(7)) });
     // The same job twice, by hand: the later score counts.
     await world.put('error', `${job(1)}__retry1`, {
-      metadata: processed(job(1), { processed_at: '2026-01-01T00:00:00' }),
+      metadata: processedMetadata(job(1), { processed_at: '2026-01-01T00:00:00' }),
     });
 
     const jobs = await queue.scoredJobs();
@@ -209,10 +189,34 @@ describe('evidence', () => {
       [job(3), 'error'],
     ]);
     expect(jobs[0]).toEqual({
-      ...{ id: job(2), baseName: job(2), place: 'processed', style: 'kreativ', category: 'bildung', topic: null },
+      ...{
+        id: job(2),
+        baseName: job(2),
+        simulated: false,
+        place: 'processed',
+        style: 'kreativ',
+        category: 'bildung',
+        topic: null,
+      },
       ...{ wrapper: 'syntex_system', score: 100, scorer: 'v1', fieldCompleteness: 100, structureAdherence: 100 },
       ...{ scoredAt: Date.parse('2026-01-04T00:00:00Z'), durationMs: 36_454 },
     });
+    // A fault after an earlier try was scored, and one that came after the answer.
+    const earlier = { error: 'Timeout after 3600s', duration_ms: 1, worker_id: 'cron_sigma', wrapper: 'sigma' };
+    const later = { error: 'No such file', exception_type: 'FileNotFoundError', worker_id: 'cron_sigma' };
+    for (const [index, last] of [
+      [8, earlier],
+      [9, later],
+    ] as const) {
+      await world.put('error', `${job(index)}__retry1`, {
+        metadata: processedMetadata(job(index), {
+          status: 'error',
+          last_error: last,
+          failed_at: '2026-01-07T00:00:00',
+        }),
+      });
+    }
+    expect((await queue.scoredJobs()).map(({ id }) => id)).toEqual([...jobs.map(({ id }) => id), job(9)]);
     // The learner takes them as they are.
     expect(inOrderOfScoring(jobs)).toHaveLength(4);
   });
@@ -220,8 +224,8 @@ describe('evidence', () => {
 
 describe('archiving', () => {
   it('takes triples and old pairs, and nothing that is no job', async () => {
-    await world.put('processed', baseName(1), { metadata: processed(baseName(1)), response: goodAnswer });
-    await world.put('processed', baseName(2), { metadata: processed(baseName(2)) });
+    await world.put('processed', baseName(1), { metadata: processedMetadata(baseName(1)), response: goodAnswer });
+    await world.put('processed', baseName(2), { metadata: processedMetadata(baseName(2)) });
     await world.put('processed', baseName(3), { metadata: null });
     const result = await queue.archive([baseName(1), baseName(2), baseName(3), 'unknown']);
     expect(result).toMatchObject({
@@ -234,60 +238,7 @@ describe('archiving', () => {
       ...[`${baseName(2)}.json`, `${baseName(2)}.txt`],
     ]);
     // Moved as they are.
-    expect(world.text('archive', `${first}.json`)).toBe(JSON.stringify(processed(first), null, 2));
-  });
-});
-
-describe('import', () => {
-  it('of a queue directory keeps every stage, replaces nothing, and adds nothing the second time', async () => {
-    const source = new QueueWorld();
-    await source.put('incoming', baseName(1));
-    await source.put('processing', baseName(2));
-    await source.put('processed', baseName(3), { metadata: processed(baseName(3)), response: goodAnswer });
-    await source.put('error', `${baseName(4)}__retry1`, { metadata: { status: 'error' } });
-    await source.put('archive', baseName(5), { metadata: processed(baseName(5)) });
-    await source.put('incoming', baseName(6), { metadata: '{' });
-    await source.put('incoming', baseName(7));
-    await world.put('processed', baseName(7), { prompt: 'done here already' });
-
-    const result = await queue.import(source.root);
-    expect(result.imported.map(({ place }) => place)).toEqual([
-      'incoming',
-      'incoming',
-      'processed',
-      'error',
-      'archive',
-    ]);
-    expect(result.skipped.map(({ reason }) => reason)).toEqual([
-      expect.stringContaining('no JSON'),
-      'a job of this name is here',
-    ]);
-    expect(world.text('processed', `${baseName(3)}_response.txt`)).toBe(goodAnswer);
-    expect((await queue.claim({ owner, claim: '1' }))?.baseName).toBe(baseName(1));
-    expect((await queue.import(source.root)).imported).toEqual([]);
-    expect(source.names('processing')).toHaveLength(2);
-    source.close();
-  });
-
-  it('of bare prompts names and describes them, once', async () => {
-    await mkdir(world.path('drafts'));
-    await writeFile(world.path('drafts', 'idee.txt'), 'Erkläre Katzen.');
-    await utimes(world.path('drafts', 'idee.txt'), new Date(), new Date('2026-02-03T04:05:06Z'));
-    expect(await queue.import(world.path('drafts'))).toMatchObject({
-      skipped: [{ reason: 'a bare prompt needs a category and a style' }],
-    });
-    const { imported } = await queue.import(world.path('drafts'), { category: 'harmlos', style: 'casual' });
-    expect(imported).toMatchObject([
-      { baseName: expect.stringMatching(/^20260203_040506_000\d{3}__topic_harmlos__style_casual$/) as string },
-    ]);
-    const job = await queue.claim({ owner, claim: '1' });
-    expect(job).toMatchObject({ prompt: 'Erkläre Katzen.', facts: { category: 'harmlos', style: 'casual' } });
-    if (job !== undefined) await queue.complete(job, scored(poorAnswer));
-    expect((await queue.import(world.path('drafts'), { category: 'harmlos', style: 'casual' })).imported).toEqual([]);
-  });
-
-  it('of nothing says so', async () => {
-    expect(await failure(queue.import(world.path('nowhere')))).toMatchObject({ code: 'IMPORT_SOURCE_MISSING' });
+    expect(world.text('archive', `${first}.json`)).toBe(JSON.stringify(processedMetadata(first), null, 2));
   });
 });
 
@@ -295,7 +246,7 @@ it('listing and finding show what a person looks for', async () => {
   await world.put('incoming', baseName(1, 'bildung'));
   await world.put('incoming', baseName(2, 'harmlos'));
   await world.put('processed', baseName(3, 'bildung'), {
-    metadata: processed(baseName(3, 'bildung')),
+    metadata: processedMetadata(baseName(3, 'bildung')),
     response: goodAnswer,
   });
   await queue.claim({ owner, claim: '1' });

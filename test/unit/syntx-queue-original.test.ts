@@ -2,6 +2,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 
 import { afterEach, beforeEach, expect, it } from 'vitest';
 
+import { SeededRandom } from '../../src/seeded-random.js';
 import type { SyntxQueue } from '../../src/syntx/queue/syntx-queue.js';
 import { OriginalPrograms } from '../support/syntx-original.js';
 import {
@@ -111,4 +112,34 @@ it('a queue with a history is taken over as it is, beside the original’s own p
   expect(world.text('processed', `${baseName(10)}.json`)).toBe(before);
   expect(original.table().map(({ score }) => score)).toEqual([100, 76]);
   expect(original.counts()).toEqual({ incoming: 0, processing: 1, processed: 2, error: 1, archive: 0 });
+});
+
+it('a consumer of the original beside Tower’s: each job is done once, by one of them', async () => {
+  const all = Array.from({ length: 60 }, (_, index) => baseName(index));
+  for (const name of all) await world.put('incoming', name);
+  const done = { tower: 0, original: 0 };
+  const random = new SeededRandom('original');
+  const towers = async () => {
+    for (;;) {
+      const job = await queue.claim({ owner, claim: String(++claims) });
+      if (job === undefined) return;
+      await queue.complete(job, scored(goodAnswer));
+      done.tower += 1;
+    }
+  };
+  const originals = async () => {
+    for (let name = original.claim(); name !== undefined; name = original.claim()) {
+      // Its call; so many of Tower's own steps come in between.
+      for (let turn = random.between(20, 200); turn > 0; turn--) await new Promise((resolve) => setImmediate(resolve));
+      original.finish(name);
+      done.original += 1;
+    }
+  };
+  await Promise.all([towers(), originals()]);
+  expect(done.tower).toBeGreaterThan(0);
+  expect(done.original).toBeGreaterThan(0);
+  expect(done.tower + done.original).toBe(60);
+  expect(original.table()).toHaveLength(60);
+  expect(original.export().every(({ prompt, response }) => prompt.text !== '' && response.text !== '')).toBe(true);
+  expect(original.counts()).toEqual({ incoming: 0, processing: 0, processed: 60, error: 0, archive: 0 });
 });

@@ -128,6 +128,14 @@ describe('whatever an answer looks like', () => {
     return characters.join('');
   }
 
+  it('a long blank is scored at once', () => {
+    const blank = '\n '.repeat(1_000_000);
+    expect(scoreAnswer(`${human()}${blank}x`)).toMatchObject({ format: 'HUMAN', score: { total_score: 98 } });
+    expect(scoreAnswer(`1. DRIFT:${blank}x${blank}2. nichts`)?.fields).toEqual({ drift: 'x' });
+    expect(scoreAnswer(`${sigma()}${blank}x`)).toMatchObject({ score: { total_score: 98 } });
+    expect(scoreAnswer(`${system}${blank}x`)).toMatchObject({ score: { total_score: 100 } });
+  });
+
   it('its score keeps to the rules', () => {
     const random = new SeededRandom('answers');
     const totals = new Set<number>();

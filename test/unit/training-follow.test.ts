@@ -4,9 +4,12 @@ import { join } from 'node:path';
 
 import { afterEach, beforeEach, expect, test } from 'vitest';
 
+import { createOutputParser } from '../../src/kohya/output-parser.js';
 import { LaunchFollower } from '../../src/training/follow.js';
 import { LogReader } from '../../src/training/log-reader.js';
 import { runDirectory, type LaunchDirectory } from '../../src/training/run-directory.js';
+
+const kohya = { simulated: false, outputName: 'elara_lora', samples: false };
 
 let home: string;
 let path: string;
@@ -57,6 +60,16 @@ test('a line without an end does not fill the memory', async () => {
   expect(lines.length).toBeGreaterThan(1);
   expect(lines.join('').length + (reader.takePartialLine()?.length ?? 0)).toBe(3_000_000);
   await reader.close();
+});
+
+test('output of bars without any line end is read within seconds', async () => {
+  const files: LaunchDirectory = { ...runDirectory(home).launch(1), stdout: path, stderr: join(home, 'stderr.log') };
+  await writeFile(files.stderr, '9%|'.repeat(3_400_000));
+  const follower = new LaunchFollower(files, { createParser: () => createOutputParser(kohya) });
+  for await (const event of follower.newEvents({ ended: true })) throw new Error(`found ${event.event}`);
+  expect(follower.bytes).toBe(10_200_000);
+  expect(follower.tail.length).toBeLessThanOrEqual(8 * 1024);
+  await follower.close();
 });
 
 test('200 000 lines are followed within seconds, with a short tail', async () => {

@@ -4,6 +4,8 @@ import { openRun } from '../../character/character-run.js';
 import { parseCharacterJob } from '../../character/job-file.js';
 import type { CharacterJob } from '../../character/job.js';
 import { slugOf } from '../../character/names.js';
+import { comfyuiGpu } from '../../gpu/devices.js';
+import { resolveOptions } from '../../kohya/base-model.js';
 import type { WorkerEnvironment } from '../worker-environment.js';
 import { comfyuiClient, loraDirectory } from './comfyui.js';
 import type { CheckedCharacter, JobReference } from './interfaces.js';
@@ -15,7 +17,7 @@ const minuteMs = 60_000;
  * Checks a job against its schema and against what this host is configured for, without touching anything.
  *
  * @throws TowerError `CHARACTER_JOB_INVALID` with every fault, `KOHYA_OPTIONS_INVALID`, `COMFYUI_NOT_CONFIGURED`,
- * `SD_SCRIPTS_NOT_CONFIGURED`, `NOT_FOUND` (the run); none is retryable.
+ * `SD_SCRIPTS_NOT_CONFIGURED`, `NOT_FOUND` (the run), `UNKNOWN_GPU` (`comfyui.gpu`); none is retryable.
  */
 export async function checkJob(
   environment: WorkerEnvironment,
@@ -28,7 +30,8 @@ export async function checkJob(
   if (rendersImages(job)) comfyuiClient(environment);
   if (job.stages.includes('train')) {
     loraDirectory(environment);
-    kohyaOptions(environment, job);
+    // Its precision is the GPU's matter, and decides nothing here.
+    resolveOptions(job.baseModelKind, kohyaOptions(environment, job), 'no');
   }
   const { limits, priority, review, minImages, stages, deliver } = job;
   const timeout = (minutes: number | null) => (minutes === null ? null : minutes * minuteMs);
@@ -42,6 +45,7 @@ export async function checkJob(
       train: timeout(limits.train.timeoutMinutes),
       deliver: timeout(limits.deliver.timeoutMinutes),
     },
+    ...(rendersImages(job) && { imagesGpuIndex: await comfyuiGpu(environment.config) }),
     maxConcurrent: environment.config.character.maxConcurrent,
   };
   return { job, checked };

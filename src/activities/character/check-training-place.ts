@@ -1,42 +1,131 @@
-import { access, constants, stat } from 'node:fs/promises';
-import { isAbsolute } from 'node:path';
+import { randomUUID } from 'node:crypto';
+import { rm, stat, writeFile } from 'node:fs/promises';
+import { dirname, isAbsolute, join } from 'node:path';
 
 import type { CharacterJob } from '../../character/job.js';
+import { namingRefusal } from '../../character/refused.js';
+import { loadGraph } from '../../comfyui/graph-template.js';
 import { TowerError } from '../../errors.js';
 import { undefinedIfAbsent } from '../../files/absent.js';
 import { exists } from '../../files/exists.js';
-import { probeInstallation, scriptFor } from '../../kohya/installation.js';
+import { baseModels } from '../../kohya/base-model.js';
+import { probeInstallation, scriptFor, type KohyaInstallation } from '../../kohya/installation.js';
+import { kindOfFile } from '../../kohya/model-kind.js';
+import type { Log } from '../../log/logger.js';
+import type { KohyaOptions } from '../../kohya/options.js';
+import { createOrder } from '../../kohya/order.js';
+import { requireSupported } from '../../kohya/prepare-run.js';
 import type { WorkerEnvironment } from '../worker-environment.js';
-import { loraDirectory } from './comfyui.js';
-import { kohyaOptions, pythonOf } from './kohya-driver.js';
+import { checkpointPath, loraDirectory } from './comfyui.js';
+import { kohyaOptions, pythonOf, samplesOf } from './kohya-driver.js';
+
+/** Options of the trainer that name a model. */
+const modelOptions = ['pretrained_model_name_or_path', 'vae', 'network_weights', 'clip_l', 't5xxl', 'ae'] as const;
 
 /**
- * Looks for what the training and the delivery need, before hours of rendering: sd-scripts, the base model, and ComfyUI's
- * folder for LoRAs.
+ * Looks for what the training and the delivery need, before hours of rendering: sd-scripts, models that are there and fit each
+ * other, and ComfyUI's folder for LoRAs.
  *
- * @throws TowerError `SD_SCRIPTS_NOT_FOUND`, `SD_SCRIPTS_TOO_OLD`, `BASE_MODEL_MISSING`, `LORAS_FOLDER_MISSING`,
- * `NO_PERMISSION`; none is retryable.
+ * @throws TowerError `SD_SCRIPTS_NOT_FOUND`, `SD_SCRIPTS_TOO_OLD`, `BASE_MODEL_MISSING`, `BASE_MODEL_KIND_DIFFERS`,
+ * `BITSANDBYTES_MISSING`, `KOHYA_OPTION_UNSUPPORTED`, `KOHYA_FOLDER_MISSING`,
+ * `LORAS_FOLDER_MISSING`, `NO_PERMISSION`; none is retryable, but `DISK_FULL` is.
  */
 export async function checkTrainingPlace(
-  environment: Pick<WorkerEnvironment, 'config'>,
+  environment: Pick<WorkerEnvironment, 'config' | 'log'>,
   job: CharacterJob,
 ): Promise<void> {
   const { sdScripts: folder, python } = environment.config.character;
+  const options = kohyaOptions(environment, job);
   // The stand-in needs neither.
   if (folder !== undefined) {
     const installation = await probeInstallation({ folder, python: await pythonOf(folder, python) });
-    await scriptFor(installation, job.baseModel);
-    await requireBaseModel(kohyaOptions(environment, job).pretrained_model_name_or_path);
+    await scriptFor(installation, job.baseModelKind);
+    for (const name of modelOptions) await requireModel(name, options[name]);
+    for (const weights of options.base_weights ?? []) await requireModel('base_weights', weights);
+    await requireTrainerFolders(options);
+    requireOptions({ job, options, log: environment.log }, installation);
   }
+  await refuseOtherKind(environment, job, options);
   await requireWritableFolder(loraDirectory(environment));
 }
 
-async function requireBaseModel(model: string): Promise<void> {
+/** Whatever the installed scripts would pass over, or stumble over hours later. */
+function requireOptions(
+  { job, options, log }: { readonly job: CharacterJob; readonly options: KohyaOptions; readonly log: Log },
+  { capabilities }: KohyaInstallation,
+): void {
+  const { optimizer_type: optimiser } = options;
+  if (/^(?!.*\.)(paged.*|.*8bit)$|^bitsandbytes\./i.test(optimiser) && !capabilities.bitsandbytes) {
+    throw new TowerError(
+      'BITSANDBYTES_MISSING',
+      `kohya.optimizer_type ${optimiser} needs bitsandbytes, which is not installed beside sd-scripts`,
+      { next: 'Install bitsandbytes into the Python environment of sd-scripts, or take another optimiser (AdamW).' },
+    );
+  }
+  const order = createOrder(
+    {
+      ...{ runId: '', runDirectory: '/', baseModelKind: job.baseModelKind, options, images: '/', oneSize: true },
+      ...{ samples: samplesOf(job), outputName: job.output, log },
+    },
+    // fp16: what only other precisions are told is less.
+    { name: 'kohya', simulated: false, precision: 'fp16', capabilities },
+  );
+  const { validation_split: share } = options;
+  requireSupported(order, share > 0 && capabilities.validation ? share : undefined);
+}
+
+/** sd-scripts makes the folder of tokenizers itself, but nothing around it. */
+async function requireTrainerFolders({ reg_data_dir, tokenizer_cache_dir }: KohyaOptions): Promise<void> {
+  for (const [name, folder] of [
+    ['reg_data_dir', reg_data_dir],
+    ['tokenizer_cache_dir', tokenizer_cache_dir === undefined ? undefined : dirname(tokenizer_cache_dir)],
+  ] as const) {
+    if (folder === undefined || (await stat(folder).catch(undefinedIfAbsent))?.isDirectory() === true) continue;
+    throw new TowerError('KOHYA_FOLDER_MISSING', `${folder}, which kohya.${name} needs, is no folder`, {
+      next: `Correct kohya.${name} of the job.`,
+    });
+  }
+}
+
+async function requireModel(
+  name: (typeof modelOptions)[number] | 'base_weights',
+  model: string | undefined,
+): Promise<void> {
   // What is no absolute path may be the name of a model on the hub.
-  if (!isAbsolute(model) || (await exists(model))) return;
-  throw new TowerError('BASE_MODEL_MISSING', `${model}, the base model of the training, is not there`, {
-    next: 'Correct checkpoint or kohya.pretrained_model_name_or_path of the job, or comfyui.checkpointDirectory.',
-  });
+  if (model === undefined || !isAbsolute(model) || (await exists(model))) return;
+  const isBase = name === 'pretrained_model_name_or_path';
+  throw new TowerError(
+    'BASE_MODEL_MISSING',
+    isBase ? `${model}, the base model of the training, is not there` : `${model}, kohya.${name}, is not there`,
+    {
+      next: isBase
+        ? 'Correct checkpoint or kohya.pretrained_model_name_or_path of the job, or comfyui.checkpointDirectory.'
+        : `Correct kohya.${name} of the job.`,
+    },
+  );
+}
+
+/** A LoRA does nothing in a model of another kind, which only the proof would show. */
+async function refuseOtherKind(
+  environment: Pick<WorkerEnvironment, 'config'>,
+  { checkpoint, graph, baseModelKind: wanted }: CharacterJob,
+  { pretrained_model_name_or_path: base, network_weights: earlier }: KohyaOptions,
+): Promise<void> {
+  // A graph of one's own may load its model itself.
+  const renders = (await loadGraph(graph)).placeholders.has('checkpoint');
+  for (const [what, path] of [
+    ['the base model of the training', base],
+    ['the checkpoint that renders', renders ? checkpointPath(environment, checkpoint) : undefined],
+    ['kohya.network_weights', earlier],
+  ] as const) {
+    const kind = path === undefined ? undefined : await kindOfFile(path);
+    if (kind === undefined || kind === wanted) continue;
+    const found = `${what}, ${path}, is of ${baseModels[kind].name}`;
+    throw new TowerError('BASE_MODEL_KIND_DIFFERS', `${found}; the job trains for ${baseModels[wanted].name}`, {
+      next: `Set baseModelKind to ${kind} (--base-model-kind), or name models of one kind: checkpoint, --base-model.`,
+      details: { path, kind, wanted },
+    });
+  }
 }
 
 async function requireWritableFolder(folder: string): Promise<void> {
@@ -45,12 +134,13 @@ async function requireWritableFolder(folder: string): Promise<void> {
       next: "Set comfyui.directory or comfyui.loraDirectory to the folder of ComfyUI whose LoRAs it lists; Tower doesn't make it.",
     });
   }
-  try {
-    await access(folder, constants.W_OK);
-  } catch (cause) {
-    throw new TowerError('NO_PERMISSION', `${folder} cannot be written`, {
-      cause,
-      next: `Let the user that Tower runs as write to ${folder}.`,
-    });
-  }
+  // Tried, not asked: permissions of network file systems promise what they do not keep.
+  const probe = join(folder, `.tower-${randomUUID()}.tmp`);
+  await namingRefusal(folder, async () => {
+    try {
+      await writeFile(probe, '', { flag: 'wx' });
+    } finally {
+      await rm(probe, { force: true });
+    }
+  });
 }

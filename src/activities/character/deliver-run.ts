@@ -1,16 +1,18 @@
 import { join } from 'node:path';
 
+import { Context } from '@temporalio/activity';
+
 import { openRun, type CharacterRun } from '../../character/character-run.js';
 import { chooseEpoch, type EpochChoice } from '../../character/choose-epoch.js';
 import { publishLora } from '../../character/publish.js';
 import { scoreEpochs } from '../../character/scorer.js';
 import { TowerError } from '../../errors.js';
 import { writeJsonDurable } from '../../files/durable-write.js';
-
-import { readEpochs } from '../../kohya/epochs.js';
+import { readEpochs, readKohyaPlan } from '../../kohya/epochs.js';
 import type { ServiceOptions } from '../../service-options.js';
 import { runDirectory } from '../../training/run-directory.js';
 import { readSettled, type Settled } from '../../training/settle.js';
+import { withHeartbeat } from '../heartbeat.js';
 import { checked, runSchema } from '../inputs.js';
 import type { WorkerEnvironment } from '../worker-environment.js';
 import { readChoice } from './choice.js';
@@ -18,7 +20,7 @@ import { loraDirectory } from './comfyui.js';
 import { endInputSchema } from './inputs.js';
 import type { CharacterHostActivities, ChosenEpoch, PublishedLora, PublishRecord } from './interfaces.js';
 import { recordRun } from './record-run.js';
-import { readServerRecord } from './server-record.js';
+import { readComfyuiRecord } from '../../character/comfyui-record.js';
 import { stageWork } from './stage-work.js';
 
 type Deliver = Pick<CharacterHostActivities, 'chooseEpoch' | 'publishLora' | 'publishAlias' | 'recordCharacter'>;
@@ -34,7 +36,8 @@ export function deliverRun(environment: WorkerEnvironment): Deliver {
           scorer === null
             ? undefined
             : await scoreEpochs(epochs, { command: scorer, timeoutMinutes: scorerTimeoutMinutes }, options);
-        const choice = chooseEpoch(epochs, scores);
+        const { heldOut } = await readKohyaPlan(run.paths.directory);
+        const choice = chooseEpoch(epochs, scores, heldOut.available ? undefined : heldOut.reason);
         await writeJsonDurable(run.paths.choice, choice);
         return chosenEpoch(choice);
       }),
@@ -53,7 +56,18 @@ export function deliverRun(environment: WorkerEnvironment): Deliver {
 
     async recordCharacter(input) {
       const { run, ...end } = checked(endInputSchema, input);
-      await recordRun(await openRun(join(environment.paths.runs, run)), end);
+      const { config, paths, log } = environment;
+      try {
+        // The sidecar has the hash of every image, which takes its time for a large dataset of somebody else.
+        await withHeartbeat(Context.current(), config.worker.heartbeatSeconds * 1000, async () =>
+          recordRun(await openRun(join(paths.runs, run)), end),
+        );
+      } catch (error) {
+        const isWell = end.outcome === 'succeeded' || end.outcome === 'simulated';
+        if (isWell || !(error instanceof TowerError) || error.code !== 'DISK_FULL') throw error;
+        // A run that has failed, perhaps because of that very disk, must end: its workflow says how, and so does the log.
+        log.warn({ runId: run, ...end, err: error }, 'how a run ended cannot be recorded');
+      }
     },
   };
 }
@@ -64,7 +78,7 @@ async function publish(
   options: ServiceOptions<object>,
 ): Promise<PublishRecord> {
   const settled = await settledTraining(run);
-  const simulated = settled.simulated || ((await readServerRecord(run.paths.directory))?.simulated ?? false);
+  const simulated = settled.simulated || ((await readComfyuiRecord(run.paths.directory))?.simulated ?? false);
   const { deliver, output } = run.job;
   if (simulated && !deliver.simulated) {
     return { outcome: 'withheld', reason: 'simulated, and the job does not ask for deliver.simulated' };

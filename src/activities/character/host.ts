@@ -4,15 +4,18 @@ import { Context } from '@temporalio/activity';
 
 import { captionDataset, requireEnoughImages } from '../../character/caption-dataset.js';
 import { openRun } from '../../character/character-run.js';
-import { readJournal } from '../../character/journal.js';
+import { writeContactSheets } from '../../character/contact-sheet.js';
+import { readReservation } from '../../character/dataset.js';
 import { applyReview } from '../../character/review.js';
 import { writeGenerationMetadata } from '../../character/seed-files.js';
 import { withHeartbeat } from '../heartbeat.js';
 import { checked, runSchema } from '../inputs.js';
+import { endingUnexpected } from '../unexpected.js';
 import type { WorkerEnvironment } from '../worker-environment.js';
 import { clearPromptsOf } from './clear-prompts.js';
 import { comfyuiClient } from './comfyui.js';
 import { deliverRun } from './deliver-run.js';
+import { countedImages } from './ended-turn.js';
 import { reviewInputSchema } from './inputs.js';
 import type { CaptionRecord, CharacterHostActivities, ImageCounts } from './interfaces.js';
 import { prepareCharacter } from './prepare-character.js';
@@ -23,40 +26,40 @@ export function createCharacterHostActivities(environment: WorkerEnvironment): C
   const { config, paths, log } = environment;
   const periodMs = config.worker.heartbeatSeconds * 1000;
 
-  async function countImages(input: unknown): Promise<ImageCounts> {
-    const { job, paths: files } = await openRun(join(paths.runs, checked(runSchema, input).run));
-    const { accepted, rejected } = await readJournal(files.journal);
-    return { planned: job.count, accepted: accepted.size, rejected: rejected.length };
-  }
-
-  return {
+  return endingUnexpected<CharacterHostActivities>({
     ...prepareCharacter(environment),
-    countImages,
+    countImages: async (input) => countedImages(await openRun(join(paths.runs, checked(runSchema, input).run))),
 
     async clearPrompts(input) {
       const { run } = checked(runSchema, input);
       const context = Context.current();
       const options = { signal: context.cancellationSignal, log };
+      const { renderKey } = await readReservation(join(paths.runs, run));
       const cleared = await withHeartbeat(context, periodMs, () =>
-        clearPromptsOf(comfyuiClient(environment), run, options),
+        clearPromptsOf(comfyuiClient(environment), renderKey, options),
       );
       return { cleared };
     },
 
     async finishImages(input) {
       const stage = { run: checked(runSchema, input).run, stage: 'generate' } as const;
-      return stageWork<object, ImageCounts>(environment, stage, async (run) => {
+      return stageWork<object, ImageCounts>(environment, stage, async (run, options) => {
         await writeGenerationMetadata(run);
-        await requireEnoughImages(run);
-        return countImages(input);
+        const images = await requireEnoughImages(run);
+        // Otherwise they come with the captions.
+        if (!run.job.stages.includes('tag')) {
+          await writeContactSheets(run, images, options);
+        }
+        return countedImages(run);
       });
     },
 
     async captionCharacter(input) {
       const stage = { run: checked(runSchema, input).run, stage: 'tag' } as const;
       return stageWork<object, CaptionRecord>(environment, stage, async (run, options) => {
-        const { images, kept, withoutAttributes } = await captionDataset(run, options);
-        return { images, kept, withoutMetadata: withoutAttributes, contactSheet: run.dataset.contactSheet };
+        const { images, kept, withoutAttributes, highestNumber } = await captionDataset(run, options);
+        const { contactSheet } = run.dataset;
+        return { images, kept, withoutMetadata: withoutAttributes, contactSheet, highestNumber };
       });
     },
 
@@ -66,5 +69,5 @@ export function createCharacterHostActivities(environment: WorkerEnvironment): C
     },
 
     ...deliverRun(environment),
-  };
+  });
 }

@@ -12,9 +12,9 @@ export const gpuReferenceSchema = runReferenceSchema.pick({ run: true, gpuIndex:
 export const reviewInputSchema = runSchema.extend({
   decision: z.object({
     approve: z.boolean(),
-    reject: z.array(z.object({ index: z.int().min(1), reason: z.string().max(1000).optional() })).optional(),
-    captions: z.array(z.object({ index: z.int().min(1), caption: z.string().max(20_000) })).optional(),
-    by: z.string().max(200).optional(),
+    reject: z.array(z.object({ index: z.int().min(1), reason: z.string().optional() })).optional(),
+    captions: z.array(z.object({ index: z.int().min(1), caption: z.string() })).optional(),
+    by: z.string().optional(),
   }),
 });
 
@@ -27,8 +27,11 @@ export const slotRequestSchema = z.object({
   workflowId: z.string().min(1),
   number: z.int().min(1),
   max: z.int().min(1),
+  level: z.enum(['urgent', 'high', 'normal', 'low']).optional(),
 });
 
 export const slotReleaseSchema = slotRequestSchema.pick({ workflowId: true });
+
+export const waitingReasonsSchema = z.object({ workflowId: z.string().min(1) });
 
 export const workflowIdsSchema = z.object({ workflowIds: z.array(z.string().min(1)) });

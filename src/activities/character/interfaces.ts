@@ -4,6 +4,7 @@
  */
 
 import type { ReviewDecision } from '../../character/review-decision.js';
+import type { WaitingReason } from '../../temporal/waiting-reasons.js';
 import type { RunReference, TrainingOutcome } from '../interfaces.js';
 
 /** Parts of the pipeline that can be asked for alone, in their order. */
@@ -34,6 +35,8 @@ export interface CheckedCharacter {
   readonly alias: boolean;
   /** Longest time a stage may take, waiting for the GPU included and pauses not; `null`: no limit. */
   readonly timeoutMs: Readonly<Record<CharacterStage | 'deliver', number | null>>;
+  /** The GPU of the host on which ComfyUI renders; of an older Tower: the placement's. */
+  readonly imagesGpuIndex?: number;
   /** How many character runs may be at work at once (`character.maxConcurrent`). */
   readonly maxConcurrent: number;
 }
@@ -46,6 +49,8 @@ export interface PreparedCharacter {
   readonly dataset: string;
   /** Images that the plan asks for, or that the given folder has. */
   readonly planned: number;
+  /** A person has approved the dataset already, in an earlier workflow of the run. An older Tower did not say. */
+  readonly approved?: boolean;
   /** First generation of the training of this workflow. */
   readonly generation: number;
   /** Images of the dataset come, or will come, from a simulated ComfyUI. */
@@ -82,6 +87,8 @@ export interface CaptionRecord {
   /** Images of unknown attributes, captioned from trigger, tags and description only. */
   readonly withoutMetadata: number;
   readonly contactSheet: string;
+  /** Of the numbers on the contact sheet; an older Tower did not say it. */
+  readonly highestNumber?: number;
 }
 
 /** What a person's decision about the contact sheet has done. */
@@ -140,6 +147,8 @@ export interface SlotRequest {
   /** Counts this workflow's requests, so that an answer to an earlier one is none to a later one. */
   readonly number: number;
   readonly max: number;
+  /** Who presses more goes first; of an older Tower: `normal`. */
+  readonly level?: CharacterPriority;
 }
 
 /** On the `tower` queue. */
@@ -150,6 +159,8 @@ export interface CharacterTowerActivities {
   releaseSlot(input: { readonly workflowId: string }): Promise<void>;
   /** Those of the given workflows that run no more. */
   closedWorkflows(input: { readonly workflowIds: readonly string[] }): Promise<readonly string[]>;
+  /** Why the pending activities of an open workflow do not come to their end. */
+  waitingReasons(input: { readonly workflowId: string }): Promise<readonly WaitingReason[]>;
 }
 
 /** On the `gpu-<host>` queue. */
@@ -167,8 +178,8 @@ export interface CharacterHostActivities {
     },
   ): Promise<PreparedCharacter>;
   countImages(input: CharacterReference): Promise<ImageCounts>;
-  /** Ends what this run still has in ComfyUI's queue. A no-op when all is well. */
-  clearPrompts(input: CharacterReference): Promise<{ readonly cleared: number }>;
+  /** Ends what this run still has in ComfyUI's queue. A no-op when all is well; `null`: ComfyUI did not say what there is. */
+  clearPrompts(input: CharacterReference): Promise<{ readonly cleared: number | null }>;
   /** Writes `generation_metadata.json`. @throws TowerError `TOO_FEW_IMAGES` */
   finishImages(input: CharacterReference): Promise<ImageCounts>;
   captionCharacter(input: CharacterReference): Promise<CaptionRecord>;
@@ -185,6 +196,6 @@ export interface CharacterHostActivities {
 export interface CharacterGpuActivities {
   renderCharacter(input: CharacterGpuReference): Promise<RenderTurn>;
   trainCharacter(input: RunReference): Promise<TrainingOutcome>;
-  /** @throws TowerError `LORA_WITHOUT_EFFECT` when both images are the same. */
+  /** @throws TowerError `LORA_WITHOUT_EFFECT` when both images are the same, `PROOF_BLANK` when one is a plain surface. */
   proveLora(input: CharacterGpuReference): Promise<ProofRecord>;
 }

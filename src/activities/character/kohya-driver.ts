@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { openRun, type CharacterRun } from '../../character/character-run.js';
 import type { CharacterJob } from '../../character/job.js';
 import { joinTags } from '../../character/prompts.js';
+import { refuseOtherCaptions } from '../../character/refuse-other-captions.js';
 import { TowerError } from '../../errors.js';
 import { exists } from '../../files/exists.js';
 import { findDevice } from '../../gpu/devices.js';
@@ -31,6 +32,21 @@ export async function kohyaDriver(environment: Environment, id: string, gpuIndex
   const { config, paths } = environment;
   const run = await openRun(join(paths.runs, id));
   const order = await orderOf(environment, run);
+  const driver = await driverOf(order, { config, gpuIndex });
+  return {
+    ...driver,
+    // Before each start of the trainer, which reads the captions then: another run may have written its own since.
+    async prepare() {
+      await refuseOtherCaptions(run);
+      await driver.prepare();
+    },
+  };
+}
+
+async function driverOf(
+  order: KohyaRun,
+  { config, gpuIndex }: Pick<Environment, 'config'> & { readonly gpuIndex: number },
+): Promise<TrainerDriver> {
   const { sdScripts: folder } = config.character;
   if (folder === undefined) {
     return createSimulatedKohyaDriver({
@@ -56,7 +72,7 @@ export function kohyaOptions(environment: Pick<Environment, 'config'>, job: Char
       'SD_SCRIPTS_NOT_CONFIGURED',
       'character.sdScripts is not set, and the job allows no simulation',
       {
-        next: "Set character.sdScripts to the folder of sd-scripts or kohya_ss, or the job's allowSimulated.",
+        next: 'Set character.sdScripts to the folder of sd-scripts or kohya_ss; to try things out, allow the stand-in by --allow-simulated.',
       },
     );
   }
@@ -83,27 +99,50 @@ function baseModelOf(environment: Pick<Environment, 'config'>, { checkpoint }: C
 async function orderOf(environment: Environment, run: CharacterRun): Promise<KohyaRun> {
   const { job, paths, dataset, reservation } = run;
   const options = kohyaOptions(environment, job);
+  const given = job.stages.includes('generate') ? undefined : await sizesOf(run, options);
+  const only = given?.length === 1 ? given[0] : undefined;
   return {
     runId: reservation.run,
     runDirectory: paths.directory,
-    baseModel: job.baseModel,
-    options,
+    baseModelKind: job.baseModelKind,
+    options: only === undefined || job.kohya.resolution !== undefined ? options : notEnlarging(options, only),
     images: dataset.images,
-    oneSize: job.stages.includes('generate') || (await hasOneSize(run, options)),
+    oneSize: given === undefined || only !== undefined,
     samples: samplesOf(job),
     outputName: job.output,
     log: environment.log,
   };
 }
 
-async function hasOneSize({ dataset, paths }: CharacterRun, options: KohyaOptions): Promise<boolean> {
+interface Size {
+  readonly width: number;
+  readonly height: number;
+}
+
+/**
+ * Proves that the trainer can read the images and captions of a dataset that was there before, ahead of the wait for the GPU.
+ *
+ * @throws TowerError `KOHYA_DATASET_INVALID` naming the files
+ */
+export async function checkGivenDataset(environment: Pick<Environment, 'config'>, run: CharacterRun): Promise<void> {
+  await sizesOf(run, kohyaOptions(environment, run.job));
+}
+
+/** Which sizes the images of a dataset that was there before have. */
+async function sizesOf({ dataset, paths }: CharacterRun, options: KohyaOptions): Promise<readonly Size[]> {
   const record = kohyaRunFiles(paths.directory).datasetCheck;
-  const { sizes } = await checkDataset({ folder: dataset.images, options, record });
-  return sizes.length === 1;
+  return (await checkDataset({ folder: dataset.images, options, record })).sizes;
+}
+
+/** Options under which images of one size are not trained larger than they are: that costs memory, and shows nothing more. */
+export function notEnlarging(options: KohyaOptions, { width, height }: Size): KohyaOptions {
+  const fitting = (side: number, wanted: number) => Math.min(wanted, Math.max(64, Math.floor(side / 64) * 64));
+  const [wantedWidth, wantedHeight] = options.resolution;
+  return { ...options, resolution: [fitting(width, wantedWidth), fitting(height, wantedHeight)] };
 }
 
 /** The proof's prompt, with other seeds from the second on. */
-function samplesOf(job: CharacterJob): KohyaSample[] {
+export function samplesOf(job: CharacterJob): KohyaSample[] {
   const { choose, proof, width, height, steps, cfg, negative } = job;
   return Array.from({ length: choose.samples }, (_, index) =>
     kohyaSampleSchema.parse({

@@ -1,14 +1,16 @@
-import { readdir } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 
-import { createRun, type CharacterRun } from '../../character/character-run.js';
+import { createRun, openRun, type CharacterRun } from '../../character/character-run.js';
 import { reserveRun } from '../../character/dataset.js';
 import type { CharacterJob } from '../../character/job.js';
 import { planImages } from '../../character/plan.js';
+import { characterRunPaths } from '../../character/run-paths.js';
 import { checkGraph } from '../../comfyui/check-graph.js';
 import type { ComfyuiClient, ServerFacts } from '../../comfyui/client.js';
 import { fillGraph, loadGraph } from '../../comfyui/graph-template.js';
+import { withLora } from '../../comfyui/with-lora.js';
 import { TowerError } from '../../errors.js';
 import { writeJsonDurable } from '../../files/durable-write.js';
 import { exists } from '../../files/exists.js';
@@ -31,9 +33,13 @@ export interface RunRequest {
 /** Reserves the folders of a run and writes its job and plan; or takes an earlier run over. Repeatable. */
 export async function makeRun({ job, datasets, runs, owner, run }: RunRequest): Promise<CharacterRun> {
   // A job that is not the run's own is refused.
-  if (run !== undefined) return createRun(join(runs, run), job);
-  const { runDirectory } = await reserveRun({ datasets, runs, job, owner });
-  const made = await createRun(runDirectory, job);
+  const runDirectory =
+    run === undefined ? (await reserveRun({ datasets, runs, job, owner })).runDirectory : join(runs, run);
+  // What this very workflow has begun stays as it was read then, whatever the defaults are by now.
+  const isBegun = run === undefined && (await exists(characterRunPaths(runDirectory).job));
+  const made = isBegun ? await openRun(runDirectory) : await createRun(runDirectory, job);
+  // How an earlier workflow ended is not how this one does.
+  await rm(made.paths.outcome, { force: true });
   if (job.stages.includes('generate') && !(await exists(made.paths.plan))) {
     await writeJsonDurable(made.paths.plan, planImages(job));
   }
@@ -52,16 +58,11 @@ export async function refuseRunInUse(
   });
 }
 
-/** How many images a dataset that is there has. */
-export async function countImageFiles(folder: string): Promise<number> {
-  return (await readdir(folder)).filter((name) => /\.(png|jpe?g|webp)$/i.test(name)).length;
-}
-
 /**
  * Checks the job's graph against the ComfyUI that will run it, before anything is made: nodes, checkpoint, sampler, scheduler.
  * A ComfyUI that is away is waited for.
  *
- * @throws TowerError `GRAPH_UNUSABLE`, `GRAPH_INVALID`; `COMFYUI_UNREACHABLE` (final) when it is away for too long.
+ * @throws TowerError `GRAPH_UNUSABLE`, `GRAPH_INVALID`, `GRAPH_WITHOUT_LOADER`; `COMFYUI_UNREACHABLE` (final) when it is away for too long.
  */
 export async function checkJobGraph(
   job: CharacterJob,
@@ -70,8 +71,11 @@ export async function checkJobGraph(
 ): Promise<ServerFacts> {
   const template = await loadGraph(job.graph);
   const values = imageValues(job, { prompt: job.description, negative: '', seed: job.seed, prefix: 'tower/check' });
+  const graph = fillGraph(template, values);
+  // After hours of training, the proof would find that it has no place for the LoRA.
+  if (job.stages.includes('train')) withLora(graph, { loraName: job.output, strength: job.proof.strength });
   const facts = await whenThere(client, awayMs, options);
-  await checkGraph(client, fillGraph(template, values), { signal: options.signal });
+  await checkGraph(client, graph, { signal: options.signal });
   return facts;
 }
 

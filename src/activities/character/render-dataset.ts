@@ -7,29 +7,37 @@ import { openReceiver, type ImageReceiver } from '../../character/receive-image.
 import { remainingImages, type RemainingImage } from '../../character/remaining-images.js';
 import type { ComfyuiClient } from '../../comfyui/client.js';
 import { fillGraph, loadGraph, type GraphTemplate } from '../../comfyui/graph-template.js';
+import type { Absence } from '../../comfyui/render/patience.js';
 import { renderImages } from '../../comfyui/render/render-images.js';
-import type { ImageVerdict, RenderedImage, RenderImage } from '../../comfyui/render/types.js';
+import type { ImageVerdict, Recovery, RenderedImage, RenderImage } from '../../comfyui/render/types.js';
 import { TowerError } from '../../errors.js';
 import type { ServiceOptions } from '../../service-options.js';
+import { waitsForOf, type WaitsFor } from '../../temporal/waiting-reasons.js';
+import { endedTurn } from './ended-turn.js';
 import type { RenderTurn } from './interfaces.js';
 import { imageValues } from './image-values.js';
-import { recordServer, readServerRecord } from './server-record.js';
+import { recordComfyui, readComfyuiRecord } from '../../character/comfyui-record.js';
 
 /** What a rendering heartbeats; counts are of the whole run. */
 export interface RenderingProgress {
-  readonly stage: 'making room' | 'rendering';
+  readonly stage: 'rendering';
   readonly accepted: number;
   readonly planned: number;
   readonly rejected: number;
   readonly image: string | null;
   readonly secondsPerImage: number | null;
   readonly etaSeconds: number | null;
+  /** A ComfyUI that is away. */
+  readonly waitsFor: WaitsFor | null;
 }
 
 export interface DatasetRendering {
   readonly run: CharacterRun;
   readonly client: ComfyuiClient;
+  /** How long ComfyUI may be away at a stretch, in milliseconds. */
   readonly awayMs: number;
+  /** What was waited of it before. */
+  readonly absence?: Absence;
   readonly shouldStop: () => { readonly reason: string } | undefined;
 }
 
@@ -41,10 +49,11 @@ const failuresInRow = 3;
  * Renders what the run's journal lacks until nothing is left or `shouldStop` gives a reason. Each image is checked and in the
  * journal before the next one counts, so that a kill at any moment costs the images in flight.
  *
- * @throws what `renderImages` throws, but for a single image that ComfyUI cannot make: that is rendered again with another seed.
+ * @throws TowerError `IMAGES_ALL_REJECTED`, `TOO_FEW_IMAGES` as soon as that is certain; what `renderImages` throws, but for a
+ * single image that ComfyUI cannot make: that is rendered again with another seed.
  */
 export async function renderDataset(
-  { run, client, awayMs, shouldStop }: DatasetRendering,
+  { run, ...turnOptions }: DatasetRendering,
   options: ServiceOptions<RenderingProgress>,
 ): Promise<RenderTurn> {
   const plan = await planOf(run);
@@ -55,10 +64,11 @@ export async function renderDataset(
       turn.report(null);
       const left = await turn.remaining();
       if (left === undefined) break;
-      const stopped = await turn.render(left, { client, awayMs, shouldStop });
-      if (stopped !== null) return await turn.result(stopped, client);
+      throwIfHopeless(receiver);
+      const stopped = await turn.render(left, turnOptions);
+      if (stopped !== null) return await turn.result(stopped, turnOptions.client);
     }
-    return await turn.result(null, client);
+    return await turn.result(null, turnOptions.client);
   } finally {
     await receiver.close();
   }
@@ -97,7 +107,7 @@ class DatasetTurn {
   /** @returns why it stopped early; `null` when it came to the end of `left`, or one of them failed and has to be looked at anew. */
   async render(
     left: Iterable<RemainingImage>,
-    { client, awayMs, shouldStop }: Omit<DatasetRendering, 'run'>,
+    { client, awayMs, absence, shouldStop }: Omit<DatasetRendering, 'run'>,
   ): Promise<string | null> {
     const { run } = this.#parts;
     const { limits } = run.job;
@@ -105,14 +115,16 @@ class DatasetTurn {
     try {
       const summary = await renderImages(
         {
-          ...{ client, runKey: run.reservation.run, shouldStop },
+          ...{ client, runKey: run.reservation.renderKey, shouldStop },
           images: this.#images(left),
           onImage: (rendered) => this.#receive(rendered),
+          onRecovery: (recovery) => this.#recovered(recovery),
           limits: { startMs: limits.imageStartMinutes * minute, runMs: limits.imageRenderMinutes * minute, awayMs },
+          ...(absence !== undefined && { absence }),
         },
-        { ...this.#options, onProgress: ({ key }) => this.report(key ?? null) },
+        { ...this.#options, onProgress: ({ key, waitsFor }) => this.report(key ?? null, waitsFor) },
       );
-      await recordServer(run.paths.directory, summary.server);
+      if (summary.server !== undefined) await recordComfyui(run.paths.directory, summary.server);
       return summary.stopped?.reason ?? null;
     } catch (error) {
       await this.#giveUpOn(error);
@@ -122,12 +134,15 @@ class DatasetTurn {
 
   async result(stopped: string | null, client: ComfyuiClient): Promise<RenderTurn> {
     const { run } = this.#parts;
-    const known = await readServerRecord(run.paths.directory);
-    const { simulated } = known ?? (await recordServer(run.paths.directory, await client.serverFacts(this.#options)));
-    return { ...this.#counts(), stopped, simulated };
+    const { directory } = run.paths;
+    // Of a whole dataset it is known, also when the turn that has made it did not come to its end.
+    if (stopped === null && (await readComfyuiRecord(directory)) === undefined) {
+      await recordComfyui(directory, await client.serverFacts(this.#options));
+    }
+    return endedTurn(run, stopped);
   }
 
-  report(image: string | null): void {
+  report(image: string | null, waitsFor?: TowerError): void {
     const { accepted, planned, rejected } = this.#counts();
     const done = accepted - this.#acceptedBefore;
     const seconds = (performance.now() - this.#startedAt) / 1000;
@@ -136,6 +151,7 @@ class DatasetTurn {
     this.#options.onProgress?.({
       ...{ stage: 'rendering', accepted, planned, rejected, image, etaSeconds },
       secondsPerImage: secondsPerImage === null ? null : Number(secondsPerImage.toFixed(2)),
+      waitsFor: waitsFor === undefined ? null : waitsForOf(waitsFor),
     });
   }
 
@@ -169,8 +185,17 @@ class DatasetTurn {
     if (receipt.result === 'accepted') this.#failures = 0;
     else this.#options.log.warn({ image: image.key, reason: receipt.reason }, 'image rejected');
     this.report(null);
+    throwIfHopeless(this.#parts.receiver);
     // One that is given up is done with, too.
     return receipt.result === 'again' ? { again: this.#imageOf(receipt.next) } : 'accepted';
+  }
+
+  #recovered({ kind, key, detail }: Recovery): void {
+    const { receiver } = this.#parts;
+    receiver.recovered({ kind, image: key ?? null, detail }).catch((error: unknown) => {
+      // The images themselves tell of a full disk.
+      this.#options.log.warn({ recovery: kind, err: error }, 'what was put right cannot be recorded');
+    });
   }
 
   /** @throws the error, unless it is about one image while others succeed. */
@@ -184,6 +209,10 @@ class DatasetTurn {
     const id = typeof promptId === 'string' ? promptId : null;
     await receiver.failed(remaining, { reason: error.message, promptId: id });
   }
+}
+
+function throwIfHopeless({ hopeless }: ImageReceiver): void {
+  if (hopeless !== undefined) throw hopeless;
 }
 
 async function planOf(run: CharacterRun): Promise<CharacterPlan> {

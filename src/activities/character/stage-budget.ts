@@ -1,39 +1,24 @@
-import { join } from 'node:path';
-
-import { z } from 'zod';
-
+import { readStageFaults, recordStageFault, type StageFault } from '../../character/stage-faults.js';
 import { TowerError } from '../../errors.js';
-import { writeJsonDurable } from '../../files/durable-write.js';
-import { readJsonIfExists } from '../../files/read-json.js';
 import type { Log } from '../../log/logger.js';
+import { isUnexpected, unexpectedError } from '../unexpected.js';
 
-/** A transient fault of a stage that was tried again; the run's report shows them. */
-const stageFaultsSchema = z.array(
-  z.object({
-    at: z.iso.datetime(),
-    stage: z.enum(['generate', 'tag', 'train', 'deliver']),
-    /** The workflow execution whose budget it counts for; a later one that goes on with the run has one of its own. */
-    owner: z.string(),
-    code: z.string(),
-    message: z.string(),
-  }),
-);
-export type StageFault = z.output<typeof stageFaultsSchema>[number];
-
-/** Waiting for room or for the GPU is no fault, and these have budgets of their own in the run record. */
-const uncounted = new Set([
+/** Waiting for another's turn on the GPU is ordinary, and faults of the trainer have budgets of their own in the run record. */
+const unrecorded = new Set([
   'GPU_BUSY',
+  'GPU_GIVEN_BACK',
   'GPU_STILL_LOCKED',
   'LOCK_FAILED',
-  'VRAM_NOT_FREED',
-  'TENANT_BUSY',
-  'TENANT_FAILED',
-  'DISK_FULL',
-  'DISK_SPACE_LOW',
   'TRAINER_KILLED',
   'TRAINER_OUT_OF_MEMORY',
   'TRAINER_DISK_FULL',
 ]);
+
+/** Waiting for room is no fault of the stage: recorded once, and waited for as long as it takes. */
+const waitedFor = new Set(['VRAM_NOT_FREED', 'TENANT_BUSY', 'TENANT_FAILED', 'DISK_FULL', 'DISK_SPACE_LOW']);
+
+/** Until an unexpected error is tried again: a bad moment of the machine should be over. */
+const unexpectedPauseMs = 10_000;
 
 export interface StageBudget {
   readonly runDirectory: string;
@@ -46,31 +31,44 @@ export interface StageBudget {
 
 /**
  * Runs a stage's work; a transient fault is thrown on, to be tried again, until the job's retries of this stage are used up.
- * Then it is final. Kills and restarts of workers do not count.
+ * Then it is final. So is an unexpected error, which may be one of the program. Kills and restarts of workers do not count, nor
+ * does waiting for room.
  *
  * @throws what `work` throws; a TowerError that was retryable and is no more says so.
  */
 export async function withStageBudget<Result>(budget: StageBudget, work: () => Promise<Result>): Promise<Result> {
   try {
     return await work();
-  } catch (error) {
-    if (!(error instanceof TowerError) || !error.retryable || uncounted.has(error.code)) throw error;
-    throw await countFault(budget, error);
+  } catch (thrown) {
+    const error = isUnexpected(thrown) ? unexpectedError(thrown, { retryAfterMs: unexpectedPauseMs }) : thrown;
+    if (!(error instanceof TowerError) || !error.retryable || unrecorded.has(error.code)) throw error;
+    if (waitedFor.has(error.code)) await recordWait(budget, error);
+    else throw await countFault(budget, error);
+    throw error;
   }
 }
 
-export async function readStageFaults(runDirectory: string): Promise<readonly StageFault[]> {
-  return (await readJsonIfExists(faultsFile(runDirectory), stageFaultsSchema)) ?? [];
+async function recordWait({ runDirectory, stage, owner, log }: StageBudget, error: TowerError): Promise<void> {
+  const earlier = await readStageFaults(runDirectory);
+  const { code } = error;
+  if (earlier.some((other) => other.stage === stage && other.owner === owner && other.code === code)) return;
+  try {
+    await recordStageFault(runDirectory, faultOf({ stage, owner }, error));
+  } catch (cause) {
+    // A full disk may have no room for this line either; the log has it, and the stage waits all the same.
+    log.warn({ stage, code, err: cause }, 'what a stage waits for cannot be recorded');
+  }
+}
+
+function faultOf({ stage, owner }: Pick<StageBudget, 'stage' | 'owner'>, { code, message }: TowerError): StageFault {
+  return { at: new Date().toISOString(), stage, owner, code, message: message.slice(0, 2_000) };
 }
 
 async function countFault({ runDirectory, stage, owner, retries, log }: StageBudget, error: TowerError) {
   const earlier = await readStageFaults(runDirectory);
-  const fault: StageFault = {
-    ...{ at: new Date().toISOString(), stage, owner, code: error.code },
-    message: error.message.slice(0, 2_000),
-  };
-  await writeJsonDurable(faultsFile(runDirectory), [...earlier, fault]);
-  const count = earlier.filter((other) => other.stage === stage && other.owner === owner).length + 1;
+  await recordStageFault(runDirectory, faultOf({ stage, owner }, error));
+  const isCounted = (other: StageFault) => other.stage === stage && other.owner === owner && !waitedFor.has(other.code);
+  const count = earlier.filter(isCounted).length + 1;
   log.warn({ stage, code: error.code, count, retries }, 'a stage failed for a while');
   if (count <= retries) return error;
   return new TowerError(error.code, `${error.message} (${count} times; limits.${stage}.retries is ${retries})`, {
@@ -78,8 +76,4 @@ async function countFault({ runDirectory, stage, owner, retries, log }: StageBud
     details: error.details,
     cause: error.cause,
   });
-}
-
-function faultsFile(runDirectory: string): string {
-  return join(runDirectory, 'stage-faults.json');
 }

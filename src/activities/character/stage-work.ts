@@ -4,17 +4,21 @@ import { Context } from '@temporalio/activity';
 
 import { openRun, type CharacterRun } from '../../character/character-run.js';
 import type { ServiceOptions } from '../../service-options.js';
+import { runDirectory } from '../../training/run-directory.js';
+import { readRunOwner } from '../../training/run-owner.js';
 import { withHeartbeat } from '../heartbeat.js';
 import type { WorkerEnvironment } from '../worker-environment.js';
 import { withStageBudget, type StageBudget } from './stage-budget.js';
 
-/** What a stage of a run may cost, for the workflow execution that has ordered this activity. */
-export function stageBudget(
+/** What a stage of a run may cost, for the workflow that has ordered this activity, in however many executions. */
+export async function stageBudget(
   { log }: Pick<WorkerEnvironment, 'log'>,
   { job, paths }: CharacterRun,
   stage: StageBudget['stage'],
-): StageBudget {
-  const owner = Context.current().info.workflowExecution?.runId ?? '';
+): Promise<StageBudget> {
+  const { firstRunId } = (await readRunOwner(runDirectory(paths.directory))) ?? {};
+  // An older Tower did not record it.
+  const owner = firstRunId ?? Context.current().info.workflowExecution?.workflowId ?? '';
   return { runDirectory: paths.directory, stage, owner, retries: job.limits[stage].retries, log };
 }
 
@@ -28,7 +32,7 @@ export async function stageWork<Progress, Result>(
   const run = await openRun(join(paths.runs, id));
   const context = Context.current();
   const log = environment.log.child({ runId: id });
-  const budget = stageBudget(environment, run, stage);
+  const budget = await stageBudget(environment, run, stage);
   return withHeartbeat<Progress, Result>(context, config.worker.heartbeatSeconds * 1000, (onProgress) =>
     withStageBudget(budget, () => work(run, { signal: context.cancellationSignal, onProgress, log })),
   );

@@ -1,11 +1,12 @@
 import { WorkflowNotFoundError } from '@temporalio/client';
 
 import { towerQueue } from '../../temporal/task-queues.js';
+import { waitingReasons } from '../../temporal/waiting-reasons.js';
 import { characterSlotsWorkflowId, releaseSlotSignal, requestSlotSignal } from '../../workflows/names.js';
 import { checked } from '../inputs.js';
 import { isWorkflowOpen } from '../reap-orphans.js';
 import type { WorkerEnvironment } from '../worker-environment.js';
-import { slotReleaseSchema, slotRequestSchema, workflowIdsSchema } from './inputs.js';
+import { slotReleaseSchema, slotRequestSchema, waitingReasonsSchema, workflowIdsSchema } from './inputs.js';
 import type { CharacterTowerActivities } from './interfaces.js';
 
 /** Activities of the Character LoRA on the `tower` queue: the places for runs at work. */
@@ -42,6 +43,13 @@ export function createCharacterTowerActivities({
         if (!(await isWorkflowOpen(client, workflowId))) closed.push(workflowId);
       }
       return closed;
+    },
+
+    async waitingReasons(input) {
+      const { workflowId } = checked(waitingReasonsSchema, input);
+      const reasons = await waitingReasons(client, workflowId);
+      // In a second attempt this very activity is pending too, with what its first ended with.
+      return reasons.filter(({ activity }) => activity !== 'waitingReasons');
     },
   };
 }

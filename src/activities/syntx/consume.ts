@@ -1,15 +1,22 @@
 import { Context } from '@temporalio/activity';
 
 import type { Log } from '../../log/logger.js';
+import type { RoomProgress } from '../../gpu/make-room.js';
 import type { ServiceOptions } from '../../service-options.js';
 import type { Settled } from '../../syntx/queue/settle.js';
-import { calibrateJob, giveUpJob, type CalibrationRequest, type Consumer } from '../../syntx/wrapper/calibrate-job.js';
+import {
+  calibrateJob,
+  giveUpJob,
+  type CalibrationProgress,
+  type CalibrationRequest,
+  type Consumer,
+} from '../../syntx/wrapper/calibrate-job.js';
 import type { RetryBudget } from '../../syntx/wrapper/retry-budget.js';
-import { WrapperClient, type WrapperProgress } from '../../syntx/wrapper/wrapper-client.js';
 import { gpuQueue } from '../../temporal/task-queues.js';
-import { withGpuTurn } from '../gpu-turn.js';
+import { waitsForOf, type WaitsFor } from '../../temporal/waiting-reasons.js';
+import { gaveWay, waitInTurn, withGpuTurn } from '../gpu-turn.js';
 import { withHeartbeat } from '../heartbeat.js';
-import { makeRoomForPrompts } from '../make-room-for.js';
+import { makeRoomForPrompts, roomWait, type RoomWait } from '../make-room-for.js';
 import type { WorkerEnvironment } from '../worker-environment.js';
 import type {
   CalibrationInput,
@@ -18,11 +25,14 @@ import type {
   PromptOutcome,
   PromptReference,
 } from './interfaces.js';
-import type { QueueAccess } from './queue-access.js';
+import { callLimitMs, type QueueAccess } from './queue-access.js';
 
 const second = 1000;
-/** A call may go to both paths, and the queue's lock may be busy for a while. */
+/** The queue's lock may be busy for a while. */
 const attemptMarginMs = 5 * 60 * second;
+
+/** What a prompt heartbeats: where its call is, or what it waits for. */
+type Beat = RoomWait | { readonly stage: string; readonly waitsFor?: WaitsFor };
 
 /** Has one claimed prompt answered and scored; under the GPU's lock when the model uses a GPU of this host. */
 export async function calibratePrompt(
@@ -33,13 +43,18 @@ export async function calibratePrompt(
   const context = Context.current();
   const log = environment.log.child({ consumer: consumer.run });
   const periodMs = environment.config.worker.heartbeatSeconds * second;
-  const request = { ...jobRequest(access, consumer, job), client: wrapperClient(access, periodMs) };
-  return withHeartbeat<WrapperProgress, PromptOutcome>(context, periodMs, async (onProgress) => {
+  const request = { ...jobRequest(access, consumer, job), client: access.wrapper, turns: access.turns };
+  return withHeartbeat<Beat, PromptOutcome>(context, periodMs, async (beat) => {
+    const onProgress = (progress: CalibrationProgress) => beat(beatOf(progress));
     const work = (signal: AbortSignal) => calibrate({ ...request, access }, { signal, onProgress, log });
     if (gpuIndex === null) return work(context.cancellationSignal);
-    return withGpuTurn(environment, context, { gpuIndex, run: consumer.run, kind: 'prompt' }, async ({ signal }) => {
-      await makeRoomForPrompts(environment, gpuIndex, { signal, log });
-      return work(signal);
+    return withGpuTurn(environment, context, { gpuIndex, run: consumer.run, kind: 'prompt' }, async (turn) => {
+      const onWait = (progress: RoomProgress) => beat(roomWait(progress));
+      const stopped = await waitInTurn(turn, (signal) =>
+        makeRoomForPrompts(environment, gpuIndex, { signal, log, onProgress: onWait }),
+      );
+      if (stopped !== undefined) throw gaveWay(stopped);
+      return work(turn.signal);
     });
   });
 }
@@ -66,7 +81,7 @@ export function consumerPlan(
     parallel: index === undefined ? consume.parallel : 1,
     stopAfterFaults: consume.stopAfterFaults,
     gpu: index === undefined ? null : { queue: gpuQueue(host, index), index },
-    attemptLimitMs: 2 * wrapper.timeoutSeconds * second + attemptMarginMs,
+    attemptLimitMs: 2 * callLimitMs(wrapper) + attemptMarginMs,
     heartbeatTimeoutMs,
   };
 }
@@ -76,9 +91,13 @@ export function workerId(wrapper: string): string {
   return wrapper === 'syntex_system' ? 'cron_syntex' : `cron_${wrapper}`;
 }
 
+function beatOf({ stage, waitsFor }: CalibrationProgress): Beat {
+  return { stage, ...(waitsFor !== undefined && { waitsFor: waitsForOf(waitsFor) }) };
+}
+
 async function calibrate(
   { access, ...request }: CalibrationRequest & { readonly access: QueueAccess },
-  options: ServiceOptions<WrapperProgress>,
+  options: ServiceOptions<CalibrationProgress>,
 ): Promise<PromptOutcome> {
   const budget = retryBudget(access);
   return outcomeOf(await calibrateJob({ ...request, budget }, options));
@@ -93,14 +112,6 @@ function logged({ run, wrapper, sessionId }: ConsumerReference): Consumer {
   return { run, wrapper, sessionId, workerId: workerId(wrapper) };
 }
 
-function wrapperClient(access: QueueAccess, progressMs: number): WrapperClient {
-  const { url, path, timeoutSeconds, maxNewTokens, temperature, topP } = access.settings.wrapper;
-  return new WrapperClient({
-    ...{ url, timeoutMs: timeoutSeconds * second, progressMs, parameters: { maxNewTokens, temperature, topP } },
-    ...(path !== undefined && { path }),
-  });
-}
-
 function retryBudget(access: QueueAccess): RetryBudget {
   const { times, firstSeconds, longestSeconds, lateSeconds, onceSeconds } = access.settings.consume.retry;
   return {
@@ -109,6 +120,6 @@ function retryBudget(access: QueueAccess): RetryBudget {
   };
 }
 
-function outcomeOf({ baseName, stage, score, reason }: Settled): PromptOutcome {
-  return { baseName, stage, score, reason };
+function outcomeOf({ baseName, stage, score, reason, simulated }: Settled): PromptOutcome {
+  return { baseName, stage, score, reason, simulated };
 }

@@ -3,56 +3,21 @@
  * `../interfaces.ts`). Prompts and answers stay in the queue directory; activities are told jobs and runs.
  */
 
-/** One run of the producer; its folder lies under the state directory until what it made is in the queue. */
-export interface ProductionReference {
-  readonly run: string;
-}
+import type {
+  DrawRecord,
+  GenerationCounts,
+  ProductionChoice,
+  ProductionReference,
+  ProductionRequest,
+  PublishRecord,
+} from '../../syntx/production/records.js';
 
-export interface ProductionRequest {
-  /** ISO 8601 UTC: the scheduled time, or the start of a run by hand. */
-  readonly logicalTime: string;
-  /** Prompts to make; default: `syntx.generation.count`. */
-  readonly count?: number | undefined;
-  /** Whatever waits. */
-  readonly force: boolean;
-}
+export type { DrawRecord, GenerationCounts, ProductionReference, ProductionRequest, PublishRecord };
 
-export interface ProductionDecision extends ProductionReference {
-  /** Prompts to make; 0: none. */
-  readonly make: number;
-  /** Prompts in `incoming`. */
-  readonly waiting: number;
-  readonly reason: string;
-  /** Earlier runs that were interrupted: what they have paid for is published first. */
-  readonly leftovers: readonly string[];
+export interface ProductionDecision extends ProductionChoice {
   readonly heartbeatTimeoutMs: number;
-}
-
-export interface DrawRecord {
-  readonly generation: number;
-  readonly prompts: number;
-  readonly policy: string;
-  /** Scored jobs that were learned from; 0: the run explores. */
-  readonly learnedFrom: number;
-  readonly averageScore: number | null;
-  /** Styles and categories that are ahead. */
-  readonly ahead: readonly string[];
-}
-
-export interface GenerationCounts {
-  readonly made: number;
-  readonly failed: number;
-  /** Why the rest was not tried; `null` when all of it was. */
-  readonly stopped: string | null;
-  /** USD. */
-  readonly paid: number;
-  readonly simulated: boolean;
-}
-
-export interface PublishRecord {
-  readonly generation: number;
-  readonly written: number;
-  readonly archived: number;
+  /** The longest time that making the prompts can take; missing in older histories. */
+  readonly generationLimitMs?: number;
 }
 
 /** Who consumes: the wrapper, and the workflow run whose leases its jobs have. */
@@ -92,6 +57,8 @@ export interface PromptOutcome {
   /** `null`: no answer, or an empty one. */
   readonly score: number | null;
   readonly reason: string | null;
+  /** The service said that no model answered; missing in older histories. */
+  readonly simulated?: boolean;
 }
 
 export interface ConsumerCounts {
@@ -123,6 +90,8 @@ export interface CleanRecord {
   readonly temporary: number;
   readonly broken: number;
   readonly logs: number;
+  /** Folders of producer runs, in the state directory. */
+  readonly runs: number;
   /** At most 50 are named; `cleanup.log` names all. */
   readonly files: readonly {
     readonly kind: string;
@@ -130,6 +99,13 @@ export interface CleanRecord {
     readonly ageHours: number;
     readonly movedTo: string | null;
   }[];
+}
+
+/** The page of a day, in `reports/` of the state directory. */
+export interface DailyReportRecord {
+  /** Local, `YYYY-MM-DD`. */
+  readonly day: string;
+  readonly file: string;
 }
 
 /** On the `tower` queue, on the host that has the queue directory. */
@@ -143,8 +119,10 @@ export interface SyntxActivities {
   generatePrompts(input: ProductionReference): Promise<GenerationCounts>;
   /** Writes what was made into the queue, then archives what taught, then records the run. */
   publishPrompts(input: ProductionReference): Promise<PublishRecord>;
-  /** Notes in the producer's log why a run made nothing. */
-  recordNoProduction(input: ProductionReference & { readonly reason: string }): Promise<void>;
+  /** Notes in the producer's log, and in the history, why a run has failed. Without a logical time (an older run's): now. */
+  recordNoProduction(
+    input: ProductionReference & { readonly reason: string; readonly logicalTime?: string },
+  ): Promise<void>;
   openConsumer(input: {
     readonly consumer: ConsumerReference;
     readonly batch?: number | undefined;
@@ -158,6 +136,8 @@ export interface SyntxActivities {
   closeConsumer(input: { readonly consumer: ConsumerReference; readonly counts: ConsumerCounts }): Promise<void>;
   observeQueue(input: { readonly logicalTime: string }): Promise<MonitorRecord>;
   cleanQueue(input: { readonly run: string; readonly dryRun: boolean }): Promise<CleanRecord>;
+  /** Writes the page of the local day before; `null`: it was there, nothing happened on that day, or it is not wanted. */
+  reportDayBefore(input: { readonly logicalTime: string }): Promise<DailyReportRecord | null>;
 }
 
 export interface CalibrationInput {

@@ -1,10 +1,11 @@
 import { WorkflowNotFoundError, type Client } from '@temporalio/client';
 
-import type { Config } from '../../config/schema.js';
 import type { SyntxConfig } from '../../config/syntx-section.js';
 import { openSyntx, type SyntxFiles } from '../../syntx/open-syntx.js';
 import type { TakenBack } from '../../syntx/queue/give-back.js';
 import type { LeaseOwner } from '../../syntx/queue/leases.js';
+import { CallTurns } from '../../syntx/wrapper/call-turns.js';
+import { WrapperClient } from '../../syntx/wrapper/wrapper-client.js';
 import type { WorkerEnvironment } from '../worker-environment.js';
 
 const hour = 3_600_000;
@@ -13,6 +14,8 @@ const hour = 3_600_000;
 export class QueueAccess {
   readonly #environment: WorkerEnvironment;
   #files: SyntxFiles | undefined;
+  #wrapper: WrapperClient | undefined;
+  #turns: CallTurns | undefined;
 
   constructor(environment: WorkerEnvironment) {
     this.#environment = environment;
@@ -29,8 +32,27 @@ export class QueueAccess {
     return this.#environment.config.syntx;
   }
 
-  get config(): Config {
-    return this.#environment.config;
+  /** One for all calls, because it remembers at which path the service works. */
+  get wrapper(): WrapperClient {
+    this.#wrapper ??= this.#openWrapper();
+    return this.#wrapper;
+  }
+
+  /** One for all runs: the limit is the service's, not theirs. */
+  get turns(): CallTurns {
+    const { consume, wrapper } = this.settings;
+    this.#turns ??= new CallTurns(consume.parallel, { limitMs: callLimitMs(wrapper) });
+    return this.#turns;
+  }
+
+  #openWrapper(): WrapperClient {
+    const { syntx } = this.#environment.config;
+    const { url, path, timeoutSeconds, maxNewTokens, temperature, topP } = syntx.wrapper;
+    return new WrapperClient({
+      ...{ url, timeoutMs: timeoutSeconds * 1000 },
+      parameters: { maxNewTokens, temperature, topP },
+      ...(path !== undefined && { path }),
+    });
   }
 
   /** Jobs in `processing` that nobody works on go back to `incoming`. */
@@ -41,6 +63,11 @@ export class QueueAccess {
       foreignAfterMs: this.settings.foreignHours * hour,
     });
   }
+}
+
+/** Longest time for one call, which may go to both paths; a turn is not waited for any longer. */
+export function callLimitMs({ timeoutSeconds }: SyntxConfig['wrapper']): number {
+  return 2 * timeoutSeconds * 1000;
 }
 
 /** A workflow that the server does not know is none: its database may have been deleted. */

@@ -1,10 +1,19 @@
 import { Context, metricMeter } from '@temporalio/activity';
 
+import { readOpenAiKey } from '../../config/secrets.js';
 import type { ServiceOptions } from '../../service-options.js';
+import { writeReportOfDayBefore } from '../../report/write-evolution-report.js';
 import { cleanQueue } from '../../syntx/clean/clean-queue.js';
 import type { GenerationProgress } from '../../syntx/generation/generate-prompts.js';
+import { longestGenerationMs } from '../../syntx/generation/time-limits.js';
 import { observeQueue } from '../../syntx/monitor/observe-queue.js';
 import { monitorLimits } from '../../syntx/open-syntx.js';
+import { decideProduction } from '../../syntx/production/decide-production.js';
+import { generateProduction } from '../../syntx/production/generate-production.js';
+import { planProduction } from '../../syntx/production/plan-production.js';
+import type { Producer } from '../../syntx/production/producer.js';
+import { ProductionRun, productionRuns } from '../../syntx/production/production-run.js';
+import { publishProduction } from '../../syntx/production/publish-production.js';
 import { stages } from '../../syntx/queue/queue-paths.js';
 import { withHeartbeat } from '../heartbeat.js';
 import { checked } from '../inputs.js';
@@ -13,14 +22,6 @@ import type { WorkerEnvironment } from '../worker-environment.js';
 import { calibratePrompt, consumerPlan, giveUpPrompt, workerId } from './consume.js';
 import * as inputs from './inputs.js';
 import type { CleanRecord, MonitorRecord, QueueLevels, SyntxActivities } from './interfaces.js';
-import {
-  decideProduction,
-  generateProduction,
-  planProduction,
-  productionRuns,
-  publishProduction,
-  type ProducerTools,
-} from './produce.js';
 import { QueueAccess } from './queue-access.js';
 
 const hour = 3_600_000;
@@ -28,10 +29,15 @@ const mostNamed = 50;
 
 /** Activities of the prompt evolution on the `tower` queue. They use the queue directory's files. */
 export function createSyntxActivities(environment: WorkerEnvironment): SyntxActivities {
-  const { config, paths, log } = environment;
+  const { config, paths, host, log } = environment;
   const access = new QueueAccess(environment);
   const timeout = heartbeatTimeoutMs(config);
-  const producer: ProducerTools = { access, runs: productionRuns(paths.home), heartbeatTimeoutMs: timeout, log };
+  const runs = productionRuns(paths.home);
+  // Opened when first needed: not every Tower has a queue.
+  const producer = (): Producer => ({
+    ...{ files: access.files, settings: access.settings, runs, instance: `${host}:${paths.home}` },
+    readApiKey: () => readOpenAiKey(config, process.env),
+  });
   const heartbeating = <Result>(work: (options: ServiceOptions<GenerationProgress>) => Promise<Result>) => {
     const context = Context.current();
     return withHeartbeat<unknown, Result>(context, config.worker.heartbeatSeconds * 1000, (report) =>
@@ -44,27 +50,35 @@ export function createSyntxActivities(environment: WorkerEnvironment): SyntxActi
 
   return {
     async decideProduction(input) {
-      return decideProduction(producer, checked(inputs.productionRequestSchema, input));
+      const choice = await decideProduction(producer(), checked(inputs.productionRequestSchema, input));
+      const generationLimitMs = longestGenerationMs(choice.make, access.settings.generation);
+      return { ...choice, ...{ heartbeatTimeoutMs: timeout, generationLimitMs } };
     },
 
     async drawPrompts(input) {
       const request = checked(inputs.drawSchema, input);
-      return heartbeating(() => planProduction(producer, request));
+      return heartbeating((options) => planProduction(producer(), request, options));
     },
 
     async generatePrompts(input) {
       const reference = checked(inputs.productionSchema, input);
-      return heartbeating((options) => generateProduction(producer, reference, options));
+      const { scheduledTimestampMs, currentAttemptScheduledTimestampMs } = Context.current().info;
+      // Since the first attempt; while there was no worker, nobody asked.
+      const askingSince = scheduledTimestampMs + Math.max(0, Date.now() - currentAttemptScheduledTimestampMs);
+      return heartbeating((options) => generateProduction(producer(), { ...reference, askingSince }, options));
     },
 
     async publishPrompts(input) {
       const reference = checked(inputs.productionSchema, input);
-      return heartbeating((options) => publishProduction(producer, reference, options));
+      return heartbeating((options) => publishProduction(producer(), reference, options));
     },
 
     async recordNoProduction(input) {
-      const { run, reason } = checked(inputs.noProductionSchema, input);
-      await access.files.logs.producerSkipped(run, reason);
+      const { run, reason, logicalTime = new Date().toISOString() } = checked(inputs.noProductionSchema, input);
+      const { logs, evolution } = access.files;
+      const kept = await new ProductionRun(runs, run).prompts();
+      await logs.producerSkipped(run, reason, kept.length);
+      await evolution.appendFailure({ version: 1, run, at: logicalTime, reason });
     },
 
     async openConsumer(input) {
@@ -107,7 +121,18 @@ export function createSyntxActivities(environment: WorkerEnvironment): SyntxActi
 
     async cleanQueue(input) {
       const { run, dryRun } = checked(inputs.cleanSchema, input);
-      return heartbeating((options) => clean(access, { run, dryRun }, options));
+      return heartbeating((options) => clean(access, { run, dryRun, runDirectory: runs }, options));
+    },
+
+    async reportDayBefore(input) {
+      const { logicalTime } = checked(inputs.observeSchema, input);
+      const { settings: syntx } = access;
+      if (!syntx.dailyReport) return null;
+      const day = { home: paths.home, at: new Date(logicalTime) };
+      const written = await heartbeating(() => writeReportOfDayBefore({ files: access.files, syntx }, day));
+      if (written === null) return null;
+      log.info({ file: written.file }, 'report of the day before written');
+      return { day: written.report.day, file: written.file };
     },
   };
 }
@@ -131,16 +156,19 @@ async function observe(access: QueueAccess, logicalTime: string): Promise<Monito
 
 async function clean(
   access: QueueAccess,
-  { run, dryRun }: { readonly run: string; readonly dryRun: boolean },
+  { run, dryRun, runDirectory }: { readonly run: string; readonly dryRun: boolean; readonly runDirectory: string },
   { signal, log }: Pick<ServiceOptions, 'signal' | 'log'>,
 ): Promise<CleanRecord> {
   const { queue, logs, logDirectory } = access.files;
-  const { temporaryHours, brokenHours, logDays } = access.settings.clean;
-  const ages = { temporaryMs: temporaryHours * hour, brokenMs: brokenHours * hour, logMs: logDays * 24 * hour };
-  const files = await cleanQueue({ queue, logs, logDirectory, run, dryRun, ages }, { signal, log });
+  const { temporaryHours, brokenHours, logDays, runDays } = access.settings.clean;
+  const ages = {
+    ...{ temporaryMs: temporaryHours * hour, brokenMs: brokenHours * hour },
+    ...{ logMs: logDays * 24 * hour, runMs: runDays * 24 * hour },
+  };
+  const files = await cleanQueue({ queue, logs, logDirectory, runDirectory, run, dryRun, ages }, { signal, log });
   const count = (kind: string) => files.filter((file) => file.kind === kind).length;
   return {
-    ...{ dryRun, temporary: count('temporary'), broken: count('broken'), logs: count('log') },
+    ...{ dryRun, temporary: count('temporary'), broken: count('broken'), logs: count('log'), runs: count('run') },
     files: files.slice(0, mostNamed),
   };
 }

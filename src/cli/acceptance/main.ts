@@ -1,4 +1,4 @@
-import { Command } from 'commander';
+import { Command, InvalidArgumentError } from 'commander';
 
 import { exitCodeOf, exitCodes } from '../exit-codes.js';
 import { createOutput } from '../output.js';
@@ -17,15 +17,15 @@ const program = new Command('acceptance')
   .option('--python <path>', "Python of sd-scripts' environment, and of ComfyUI's when it is started here")
   .option('--comfyui-python <path>', 'another Python for ComfyUI')
   .option('--comfyui-directory <folder>', 'for an address: the folder of that ComfyUI on this machine')
-  .option('--images <number>', 'how many', Number, 4)
-  .option('--size <pixels>', 'width and height', Number, 64)
-  .option('--steps <number>', 'sampling steps', Number, 2)
+  .option('--images <number>', 'how many', wholeNumber, 4)
+  .option('--size <pixels>', 'width and height', wholeNumber, 64)
+  .option('--steps <number>', 'sampling steps', wholeNumber, 2)
   .option('--with <path=value>', 'any other key of the job; may be repeated', (value: string, all: string[] = []) => [
     ...all,
     value,
   ])
   .option('--home <folder>', 'state directory; default: a new folder, which stays')
-  .option('--timeout <minutes>', 'for everything together', Number, 120)
+  .option('--timeout <minutes>', 'for everything together', wholeNumber, 120)
   .option('--json', 'print the proofs as JSON')
   .exitOverride()
   .action(async (options: AcceptanceOptions) => {
@@ -39,6 +39,11 @@ const program = new Command('acceptance')
       process.exitCode = error instanceof TowerError ? exitCodeOf(error.code) : exitCodes.failed;
     }
   });
+
+function wholeNumber(text: string): number {
+  if (!/^[1-9]\d*$/.test(text)) throw new InvalidArgumentError('Expected a whole number, 1 or more.');
+  return Number(text);
+}
 
 await program.parseAsync().catch((error: unknown) => {
   const code = error instanceof Error && 'exitCode' in error ? Number(error.exitCode) : exitCodes.failed;

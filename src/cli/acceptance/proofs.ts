@@ -3,26 +3,18 @@ import { basename, join } from 'node:path';
 
 import sharp from 'sharp';
 
-import { readStageFaults } from '../../activities/character/stage-budget.js';
-import { namesIn } from '../../files/absent.js';
 import { exists } from '../../files/exists.js';
 import { sha256OfFile } from '../../files/sha256.js';
-import { statePaths } from '../../config/state-paths.js';
 import { readSafetensorsHeader, readTensorContents } from '../../training/safetensors.js';
 import type { CharacterLoraResult } from '../../workflows/character-lora.js';
+import { leftBehindProof, type LeftBehind } from './left-behind.js';
 import type { AcceptanceOptions } from './options.js';
+import type { Proof } from './proof.js';
 import type { RealComfyui } from './real-comfyui.js';
-
-/** One line of the table. */
-export interface Proof {
-  readonly what: string;
-  readonly by: string;
-  readonly holds: boolean;
-}
 
 interface ProofPlace {
   readonly comfyui: RealComfyui;
-  readonly home: string;
+  readonly leftBehind: LeftBehind;
   readonly options: AcceptanceOptions;
 }
 
@@ -33,17 +25,22 @@ export async function proofsOf(result: CharacterLoraResult, place: ProofPlace): 
     ...(await datasetProofs(result, place)),
     ...trainingProofs(result),
     ...(await loraProofs(result, place)),
-    ...(await traceProofs(result, place)),
+    leftBehindProof(place.leftBehind),
   ];
 }
 
-async function programProofs(result: CharacterLoraResult, { comfyui }: ProofPlace): Promise<Proof[]> {
+async function programProofs(result: CharacterLoraResult, { comfyui, options }: ProofPlace): Promise<Proof[]> {
   const { version, simulated, devices } = await comfyui.client.serverFacts();
   return [
     {
       what: 'A real ComfyUI rendered',
       by: `version ${version} on ${devices[0] ?? 'an unnamed device'}${simulated ? ', which is SIMULATED' : ''}`,
       holds: !simulated,
+    },
+    {
+      what: 'A real sd-scripts trained',
+      by: result.training?.simulated === true ? 'its stand-in, which is SIMULATED' : options.sdScripts,
+      holds: result.training?.simulated === false,
     },
     {
       what: 'Nothing was simulated',
@@ -149,25 +146,6 @@ async function loraProofs({ lora, proof }: CharacterLoraResult, { comfyui }: Pro
       what: 'A sidecar tells where it comes from',
       by: basename(lora.file).replace(/\.safetensors$/, '.json'),
       holds: await exists(lora.file.replace(/\.safetensors$/, '.json')),
-    },
-  ];
-}
-
-async function traceProofs(result: CharacterLoraResult, { comfyui, home }: ProofPlace): Promise<Proof[]> {
-  const { running, pending } = await comfyui.client.queue();
-  const run = join(statePaths(home).runs, result.run);
-  const faults = await readStageFaults(run);
-  const launches = await namesIn(join(run, 'launches'));
-  return [
-    {
-      what: 'Nothing is left behind',
-      by: `${running.length + pending.length} prompts in ComfyUI's queue; ${launches.length} trainer start(s), all ended`,
-      holds: running.length + pending.length === 0,
-    },
-    {
-      what: 'Every fault on the way is on record',
-      by: faults.length === 0 ? 'there was none' : faults.map(({ stage, code }) => `${stage}: ${code}`).join(', '),
-      holds: true,
     },
   ];
 }

@@ -18,6 +18,7 @@ export interface RealComfyui {
   readonly address: string;
   /** Folder with `models/loras` and `models/checkpoints`. */
   readonly directory: string;
+  readonly simulated: boolean;
   readonly close: () => Promise<void>;
 }
 
@@ -30,7 +31,11 @@ interface Place {
 const readyLimitMs = 300_000;
 const modelFolders = ['checkpoints', 'loras', 'vae', 'clip', 'text_encoders', 'diffusion_models', 'unet'];
 
-/** The one at the address, or one that is started from the folder with model and output folders of its own. */
+/**
+ * The one at the address, or one that is started from the folder with model and output folders of its own.
+ *
+ * @throws TowerError `USAGE`, `COMFYUI_UNREACHABLE`, `LORAS_FOLDER_MISSING`, `NOT_FOUND`, `COMFYUI_NOT_STARTED`
+ */
 export async function openComfyui(options: AcceptanceOptions, place: Place): Promise<RealComfyui> {
   if (/^https?:\/\//.test(options.comfyui)) {
     const { comfyui: address, comfyuiDirectory } = options;
@@ -39,8 +44,15 @@ export async function openComfyui(options: AcceptanceOptions, place: Place): Pro
         next: 'Name the folder of that ComfyUI on this machine.',
       });
     }
+    const directory = resolve(comfyuiDirectory);
+    if (!(await exists(join(directory, 'models', 'loras')))) {
+      throw new TowerError('LORAS_FOLDER_MISSING', `${join(directory, 'models', 'loras')} is not there`, {
+        next: '--comfyui-directory is the folder of that ComfyUI on this machine, the one with models/ in it.',
+      });
+    }
     const client = createComfyuiClient({ baseUrl: address, log: place.log });
-    return { client, address, directory: resolve(comfyuiDirectory), close: () => Promise.resolve() };
+    const { simulated } = await client.serverFacts({ signal: place.signal });
+    return { client, address, directory, simulated, close: () => Promise.resolve() };
   }
   return startComfyui(options, place);
 }
@@ -77,8 +89,8 @@ async function startComfyui(options: AcceptanceOptions, { home, log, signal }: P
   void process.exited.then((exit) => (ended = exit.signal ?? `exit code ${exit.code}`));
   for (const deadline = performance.now() + readyLimitMs; ; await delay(1_000, undefined, { signal })) {
     try {
-      await client.serverFacts({ signal });
-      return { client, address, directory, close };
+      const { simulated } = await client.serverFacts({ signal });
+      return { client, address, directory, simulated, close };
     } catch (error) {
       if (ended === undefined && performance.now() < deadline) continue;
       await close();

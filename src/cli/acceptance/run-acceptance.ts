@@ -1,6 +1,7 @@
 import { mkdir, mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join, resolve } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 
 import { Client, Connection } from '@temporalio/client';
 import { stringify } from 'smol-toml';
@@ -10,6 +11,7 @@ import { loadConfig } from '../../config/load-config.js';
 import { TowerError } from '../../errors.js';
 import { writeFileDurable } from '../../files/durable-write.js';
 import { createLog } from '../../log/create-log.js';
+import { buildCharacterReport, type CharacterReport } from '../../report/character-report.js';
 import type { CharacterLoraResult } from '../../workflows/character-lora.js';
 import { startCharacterRun } from '../character/start-character-lora.js';
 import { readJob } from '../character/read-job.js';
@@ -22,10 +24,17 @@ import { watchWorkflow } from '../runs/watch-workflow.js';
 import type { WorkflowOutcome } from '../runs/workflow-outcome.js';
 import { tableText } from '../table.js';
 import { startServer } from '../up/embedded-server.js';
+import { stopLivingTrainers } from '../up/stop-living-trainers.js';
 import { startControlWorker, startGpuWorker, type WorkerProcess } from '../up/tower-processes.js';
+import { readLeftBehind, type LeftBehind } from './left-behind.js';
 import type { AcceptanceOptions } from './options.js';
-import { proofsOf, type Proof } from './proofs.js';
+import type { Proof } from './proof.js';
+import { proofsOf } from './proofs.js';
 import { openComfyui, type RealComfyui } from './real-comfyui.js';
+import { findSdScripts, type SdScriptsFolder } from './sd-scripts.js';
+
+/** For the end of a run that nobody waits for any more. */
+const endLimitMs = 120_000;
 
 /** Runs everything, prints the table of what was proven. @returns whether all of it was. */
 export async function runAcceptance(options: AcceptanceOptions, output: Output): Promise<boolean> {
@@ -35,19 +44,19 @@ export async function runAcceptance(options: AcceptanceOptions, output: Output):
   const log = createLog({ file: statePaths(home).logFile, level: 'info', role: 'acceptance' });
   return interruptible(async (interrupted) => {
     const signal = AbortSignal.any([interrupted, AbortSignal.timeout(options.timeout * 60_000)]);
+    const sdScripts = await findSdScripts(options);
     const comfyui = await openComfyui(options, { home, log, signal });
     try {
       const started = performance.now();
-      const context = await contextIn(home, { options, comfyui, output });
-      const outcome = await runCharacter(context, { options, comfyui, log, signal });
-      if (outcome.status !== 'completed') {
-        const { code = 'UNEXPECTED', message = 'no reason given', next = null } = outcome.failure ?? {};
-        throw new TowerError(code, message, next === null ? {} : { next });
-      }
-      const proofs = await proofsOf(outcome.result as CharacterLoraResult, { comfyui, home, options });
+      const context = await contextIn(home, { options, comfyui, sdScripts, output });
+      const { result, leftBehind } = await runCharacter(context, { options, comfyui, sdScripts, log, signal });
+      const proofs = await proofsOf(result, { comfyui, leftBehind, options });
+      const { faults } = await buildCharacterReport(join(context.paths.runs, result.run));
       const took = durationText(performance.now() - started);
-      const json = { home, took, proofs, result: outcome.result };
-      output.result(json, `${proofTable(proofs)}\n\nTook ${took}; everything lies in ${home}`);
+      output.result(
+        { home, took, proofs, faults, result },
+        [proofTable(proofs), faultsText(faults), `Took ${took}; everything lies in ${home}`].join('\n\n'),
+      );
       return proofs.every(({ holds }) => holds);
     } finally {
       await comfyui.close();
@@ -58,18 +67,19 @@ export async function runAcceptance(options: AcceptanceOptions, output: Output):
 interface Parts {
   readonly options: AcceptanceOptions;
   readonly comfyui: RealComfyui;
+  readonly sdScripts: SdScriptsFolder;
 }
 
 async function contextIn(
   home: string,
-  { options, comfyui, output }: Parts & { readonly output: Output },
+  { options, comfyui, sdScripts, output }: Parts & { readonly output: Output },
 ): Promise<CommandContext> {
   const file = join(home, 'tower.toml');
   const settings = {
     host: 'acceptance',
     comfyui: { url: comfyui.address, directory: comfyui.directory },
     character: {
-      sdScripts: resolve(options.sdScripts),
+      ...(sdScripts !== undefined && { sdScripts }),
       ...(options.python !== undefined && { python: options.python }),
       // The machine need not be large for this size; what it has is what counts.
       imageVramGigabytes: 0,
@@ -87,10 +97,12 @@ async function runCharacter(
   {
     options,
     comfyui,
+    sdScripts,
     log,
     signal,
   }: Parts & { readonly log: ReturnType<typeof createLog>; readonly signal: AbortSignal },
-): Promise<WorkflowOutcome> {
+): Promise<{ readonly result: CharacterLoraResult; readonly leftBehind: LeftBehind }> {
+  const { fields } = await readJob(await jobOptions(options, { comfyui, sdScripts }));
   const server = await startServer(context, { log, signal });
   const workers: WorkerProcess[] = [];
   try {
@@ -100,25 +112,61 @@ async function runCharacter(
     const view = await createProgressView(context.output);
     try {
       const client = new Client({ connection, namespace: server.namespace });
-      const { fields } = await readJob(await jobOptions(options, comfyui));
       const { workflowId } = await startCharacterRun(client, { job: fields });
       context.output.say(`Started ${workflowId}; Web UI ${server.uiAddress}`);
-      return await watchWorkflow({ client, connection }, { workflowId }, view, signal);
+      const watched = watchWorkflow({ client, connection }, { workflowId }, view, signal);
+      const outcome = await watched.catch(async (error: unknown) => {
+        // A trainer outlives its worker, and nobody would ever come back to this one.
+        context.output.say(`ending ${workflowId}`);
+        await endRun(client, workflowId);
+        throw endedBy(error, options);
+      });
+      const result = resultOf(outcome);
+      return { result, leftBehind: await readLeftBehind(context, comfyui.client) };
     } finally {
       view.close();
       await connection.close();
     }
   } finally {
     await Promise.all(workers.map((worker) => worker.stop()));
+    // After a time-out or Ctrl-C one may still train.
+    await stopLivingTrainers(context, { log });
     await server.stop();
   }
+}
+
+function resultOf({ status, failure, result }: WorkflowOutcome): CharacterLoraResult {
+  if (status === 'completed') return result as CharacterLoraResult;
+  const { code = 'UNEXPECTED', message = 'no reason given', next = null } = failure ?? {};
+  throw new TowerError(code, message, next === null ? {} : { next });
+}
+
+/** Asks a run to end, and waits until it has, but not for ever. */
+async function endRun(client: Client, workflowId: string): Promise<void> {
+  const handle = client.workflow.getHandle(workflowId);
+  await handle.cancel();
+  const ended = handle.result().then(
+    () => undefined,
+    () => undefined,
+  );
+  await Promise.race([ended, delay(endLimitMs, undefined, { ref: false })]);
+}
+
+function endedBy(error: unknown, { timeout }: AcceptanceOptions): unknown {
+  if (!(error instanceof Error) || error.name !== 'TimeoutError') return error;
+  return new TowerError('WAIT_TIMED_OUT', `it had not ended after ${timeout} minutes, and was ended`, {
+    cause: error,
+    next: 'Give it more time by --timeout, or less to do.',
+  });
 }
 
 /** Small in everything; `--with` changes what a program or a model needs otherwise. */
 async function jobOptions(
   { images, size, steps, checkpoint, with: others = [] }: AcceptanceOptions,
-  comfyui: RealComfyui,
+  { comfyui, sdScripts }: Omit<Parts, 'options'>,
 ) {
+  // What is simulated is proven as far as it goes; the table says of it that it is.
+  const simulated = comfyui.simulated || sdScripts === undefined;
   return {
     name: 'Acceptance',
     description: '1girl, brown hair, blue eyes, fantasy armor, warrior',
@@ -131,6 +179,7 @@ async function jobOptions(
     epochs: 1,
     networkDim: 4,
     networkAlpha: 2,
+    ...(simulated && { allowSimulated: true, deliverSimulated: true }),
     with: ['kohya.num_repeats=1', 'kohya.lr_warmup_steps=0', 'kohya.max_data_loader_n_workers=0', ...others],
   };
 }
@@ -148,5 +197,13 @@ function proofTable(proofs: readonly Proof[]): string {
   return tableText(
     ['', 'PROVEN', 'BY'],
     proofs.map(({ holds, what, by }) => [holds ? 'yes' : 'NO', what, by]),
+  );
+}
+
+/** For whoever reads the table; a fault that was put right takes nothing from it. */
+function faultsText(faults: CharacterReport['faults']): string {
+  if (faults.length === 0) return 'Faults on the way: none on record';
+  return ['Faults on the way:', ...faults.map(({ stage, code, message }) => `  ${stage}: ${code}: ${message}`)].join(
+    '\n',
   );
 }

@@ -8,6 +8,7 @@ import { describeError, TowerError } from '../../errors.js';
 import { approveUpdateName } from '../../workflows/names.js';
 import type { ReviewAnswer } from '../../workflows/review-control.js';
 import type { CommandContext } from '../command-context.js';
+import { answered } from '../runs/control-workflows.js';
 import { failureOf } from '../runs/workflow-failure.js';
 import { withClient } from '../temporal-client.js';
 import { characterIdOf } from './character-id.js';
@@ -34,9 +35,10 @@ export async function approveCharacter(run: string, options: ApproveOptions, con
   const { workflowId, answer } = await withClient(context, async ({ client }) => {
     const workflowId = await characterIdOf(client, run);
     try {
-      const answer = await client.workflow
-        .getHandle(workflowId)
-        .executeUpdate<ReviewAnswer, [ReviewDecision]>(approveUpdateName, { args: [decision] });
+      const handle = client.workflow.getHandle(workflowId);
+      const answer = await answered(context, `telling ${workflowId}`, () =>
+        handle.executeUpdate<ReviewAnswer, [ReviewDecision]>(approveUpdateName, { args: [decision] }),
+      );
       return { workflowId, answer };
     } catch (error) {
       throw asTowerError(error, workflowId);
@@ -44,17 +46,26 @@ export async function approveCharacter(run: string, options: ApproveOptions, con
   });
   const next =
     answer.state === 'approved' ? 'approved: the run goes on' : 'not approved yet: another look is asked for';
-  const done = `${answer.rejected} rejected (${answer.again} to be rendered again), ${answer.edited} captions edited`;
-  context.output.result({ workflowId, ...answer }, `${workflowId} is ${next}; ${done}.`);
+  const { rejected, again, edited } = answer;
+  const done = [
+    rejected === 0 ? null : `${rejected} rejected${again === 0 ? '' : ', to be rendered again'}`,
+    edited === 0 ? null : `${edited} caption${edited === 1 ? '' : 's'} edited`,
+  ].filter((part) => part !== null);
+  context.output.result({ workflowId, ...answer }, `${[`${workflowId} is ${next}`, ...done].join('; ')}.`);
 }
 
 /** @throws TowerError `USAGE` */
 export async function decisionOf(options: ApproveOptions): Promise<ReviewDecision> {
+  for (const name of ['final', 'reason'] as const) {
+    if (options[name] !== undefined && options.reject === undefined) throw usage(`--${name} goes with --reject`);
+  }
   const reject = (options.reject ?? '')
     .split(',')
     .map((text) => text.trim())
     .filter((text) => text !== '')
     .map((text) => ({ index: numberOf(text, '--reject'), ...(options.reason && { reason: options.reason }) }));
+  // A list that came out empty by mistake must not start the training.
+  if (options.reject !== undefined && reject.length === 0) throw usage('--reject expects image numbers, found none');
   const fromFile = options.captions === undefined ? {} : await readCaptions(options.captions);
   const captions = [
     ...Object.entries(fromFile).map(([index, caption]) => ({ index: Number(index), caption })),
@@ -96,11 +107,10 @@ function usage(message: string): TowerError {
 function asTowerError(error: unknown, workflowId: string): unknown {
   if (error instanceof WorkflowNotFoundError) {
     return new TowerError('NOT_FOUND', `no running workflow has the id ${workflowId}`, {
-      cause: error,
       next: '`tower character list` shows all runs.',
     });
   }
   if (!(error instanceof WorkflowUpdateFailedError)) return error;
   const { code, message, next } = failureOf(error.cause);
-  return new TowerError(code, message, { cause: error, ...(next !== null && { next }) });
+  return new TowerError(code, message, next === null ? {} : { next });
 }

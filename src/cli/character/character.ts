@@ -1,8 +1,8 @@
-import type { Command } from 'commander';
+import { InvalidArgumentError, type Command } from 'commander';
 
 import { contextOf } from '../command-context.js';
 import { parseDuration } from '../durations.js';
-import type { SetExitCode } from '../program.js';
+import type { SetExitCode } from '../exit-codes.js';
 import { addControlCommands } from './control.js';
 import { addJobOptions, type JobOptions, type JobParts } from './job-options.js';
 import type { CharacterStage } from '../../character/job.js';
@@ -61,12 +61,17 @@ export function addCharacterCommand(program: Command, setExitCode: SetExitCode):
     .command('list')
     .description('all runs: id, name, status, stage, priority')
     .option('--open', 'only those that have not ended')
-    .option('-n <count>', 'how many, newest first', Number, 50)
+    .option('-n <count>', 'how many, newest first', positiveNumber, 50)
     .action(async (options: { open?: boolean; n: number }, command: Command) => {
       const { listCharacters } = await import('./list-characters.js');
       await listCharacters(options, await contextOf(command));
     });
   addControlCommands(character, setExitCode);
+}
+
+function positiveNumber(text: string): number {
+  if (!/^[1-9]\d*$/.test(text)) throw new InvalidArgumentError('Expected a whole number, 1 or more.');
+  return Number(text);
 }
 
 function addStartCommand(
@@ -76,7 +81,10 @@ function addStartCommand(
 ): void {
   addJobOptions(character.command(name), parts)
     .description(description)
-    .option('--run <run id>', 'go on with an earlier run that failed or was cancelled, with the job that it has')
+    .option(
+      '--run <run>',
+      'go on with an earlier run that failed or was cancelled, with the job that it has: elara/1 or character_elara_v1',
+    )
     .option('--wait', 'show progress until it has ended')
     .option('--timeout <duration>', 'with --wait: give up waiting after so long; the work goes on', parseDuration)
     .action(async (options: StartOptions, command: Command) => {

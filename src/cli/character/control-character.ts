@@ -4,14 +4,18 @@ import { watchToOutcome } from '../runs/wait-for-runs.js';
 import { outcomeText } from '../runs/workflow-outcome.js';
 import { withClient } from '../temporal-client.js';
 import { characterIdOf } from './character-id.js';
+import { sayHowToGoOn } from './go-on.js';
 
 /** @returns whether it completed. */
 export async function watchCharacter(run: string, context: CommandContext): Promise<boolean> {
-  const outcome = await withClient(context, async (session) =>
-    watchToOutcome(session, { workflowId: await characterIdOf(session.client, run) }, context.output),
-  );
-  context.output.line({ event: 'outcome', ...outcome }, outcomeText(outcome));
-  return outcome.status === 'completed';
+  const { output } = context;
+  return withClient(context, async (session) => {
+    const workflowId = await characterIdOf(session.client, run);
+    const outcome = await watchToOutcome(session, { workflowId }, output);
+    output.line({ event: 'outcome', ...outcome }, outcomeText(outcome));
+    await sayHowToGoOn(session.client, outcome, output);
+    return outcome.status === 'completed';
+  });
 }
 
 export async function pauseCharacter(run: string, context: CommandContext): Promise<void> {
@@ -27,7 +31,11 @@ export async function cancelCharacter(
   { wait, timeout }: { readonly wait: boolean; readonly timeout: number },
   context: CommandContext,
 ): Promise<void> {
-  await cancelWorkflow(await wholeId(run, context), { wait, timeoutMs: timeout }, context);
+  const workflowId = await wholeId(run, context);
+  await cancelWorkflow(workflowId, { wait, timeoutMs: timeout }, context);
+  if (!wait) return;
+  const outcome = { workflowId, status: 'cancelled', failure: null } as const;
+  await withClient(context, ({ client }) => sayHowToGoOn(client, outcome, context.output));
 }
 
 async function wholeId(run: string, context: CommandContext): Promise<string> {

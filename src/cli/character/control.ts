@@ -2,8 +2,7 @@ import type { Command } from 'commander';
 
 import { contextOf } from '../command-context.js';
 import { parseDuration } from '../durations.js';
-import { exitCodes } from '../exit-codes.js';
-import type { SetExitCode } from '../program.js';
+import { exitCodes, type SetExitCode } from '../exit-codes.js';
 import type { ApproveOptions } from './approve-character.js';
 
 const idText = 'for example elara/2, elara for her newest run, or a whole workflow id';
@@ -18,6 +17,15 @@ export function addControlCommands(character: Command, setExitCode: SetExitCode)
       const { watchCharacter } = await import('./control-character.js');
       const completed = await watchCharacter(run, await contextOf(command));
       if (!completed) setExitCode(exitCodes.failed);
+    });
+  character
+    .command('report')
+    .description('write what a run of this machine made, as one HTML file with its facts as JSON; needs no server')
+    .argument('<run>', idText)
+    .option('-o, --output <file>', 'where to write; default: reports/ in the state directory')
+    .action(async (run: string, options: { output?: string }, command: Command) => {
+      const { writeCharacterReport } = await import('../runs/write-character-report.js');
+      await writeCharacterReport(await contextOf(command), run, options.output);
     });
   character
     .command('approve')
@@ -36,7 +44,7 @@ export function addControlCommands(character: Command, setExitCode: SetExitCode)
     });
   character
     .command('pause')
-    .description('free the GPU: after the present image, or a complete state of the trainer')
+    .description('free the GPU: the present image is given up, or the trainer saves a complete state')
     .argument('<run>', idText)
     .action(async (run: string, _options: unknown, command: Command) => {
       const { pauseCharacter } = await import('./control-character.js');

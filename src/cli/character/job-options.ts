@@ -21,6 +21,7 @@ export interface JobOptions {
   readonly checkpoint?: string;
   readonly graph?: string;
   readonly baseModel?: string;
+  readonly baseModelKind?: string;
   readonly networkDim?: number;
   readonly networkAlpha?: number;
   readonly epochs?: number;
@@ -29,6 +30,7 @@ export interface JobOptions {
   readonly priority?: string;
   readonly host?: string;
   readonly review?: boolean;
+  readonly overwriteCaptions?: boolean;
   readonly alias?: boolean;
   readonly allowSimulated?: boolean;
   readonly deliverSimulated?: boolean;
@@ -49,8 +51,11 @@ export function addJobOptions(command: Command, { images, captions, training, ex
     new Option('--job <file>', 'job file, TOML or JSON; flags come before it'),
     new Option('--name <name>', 'name of the character'),
     ...(existing ? [new Option('--dataset <folder>', 'existing dataset folder, the one with images/ in it')] : []),
-    ...(images || captions ? descriptionOptions : []),
-    ...(images ? imageOptions : []),
+    ...descriptionOptions,
+    ...(images ? datasetOptions : []),
+    ...(captions ? captionOptions : []),
+    // The training takes its resolution and its proof images from them.
+    ...(images || training ? renderingOptions : []),
     ...(training ? trainingOptions : []),
     new Option(
       '--with <path=value>',
@@ -65,17 +70,23 @@ export function addJobOptions(command: Command, { images, captions, training, ex
 
 const descriptionOptions = [
   new Option('--description <text>', 'what the character looks like; begins every prompt'),
-  new Option('--tags <list>', 'tags of the captions, with commas'),
+  new Option('--tags <list>', 'tags of captions and proof, with commas'),
   new Option('--trigger <word>', 'the word that calls the character; default: its name'),
 ];
 
-const imageOptions = [
+const captionOptions = [new Option('--overwrite-captions', 'write captions anew that a person has edited')];
+
+const datasetOptions = [
   new Option('--output-dir <folder>', 'dataset folder; default: the next free <Name>-v<N>'),
   new Option('--count <number>', 'images; default: 40').argParser(number),
   new Option('--min-images <number>', 'fewer accepted images end the run before training; default: 90 %').argParser(
     number,
   ),
   new Option('--seed <number>', 'everything that is drawn follows from it; default: 1').argParser(number),
+  new Option('--review', 'wait for `tower character approve` before the training'),
+];
+
+const renderingOptions = [
   new Option('--size <width>x<height>', 'default: 768x768').argParser(size),
   new Option('--steps <number>', 'sampling steps; default: 28').argParser(number),
   new Option('--cfg <number>', 'default: 7.5').argParser(number),
@@ -83,12 +94,12 @@ const imageOptions = [
   new Option('--scheduler <name>', 'default: karras'),
   new Option('--checkpoint <name>', 'as ComfyUI lists it; default: dreamshaper_8.safetensors'),
   new Option('--graph <file>', 'a graph of your own in API format, with placeholders'),
-  new Option('--review', 'wait for `tower character approve` before the training'),
 ];
 
 const trainingOptions = [
   new Option('--output <name>', 'name of the LoRA; default: <lower_snake_name>_lora'),
-  new Option('--base-model <path>', 'checkpoint to train on; default: the one that rendered'),
+  new Option('--base-model <path>', 'checkpoint to train on; default: the one that renders'),
+  new Option('--base-model-kind <kind>', 'what it is: sd (1.x, 2.x), sdxl or flux; default: sd'),
   new Option('--network-dim <number>', 'rank; default: 32').argParser(number),
   new Option('--network-alpha <number>', 'default: 16').argParser(number),
   new Option('--epochs <number>', 'default: 15').argParser(number),

@@ -4,15 +4,17 @@ import { towerSearchAttributes } from '../../temporal/search-attributes.js';
 import type { CommandContext } from '../command-context.js';
 import { agoText } from '../durations.js';
 import { isPausedStage } from '../runs/workflow-snapshot.js';
+import type { WaitingWorkflow } from '../status/running-workflow.js';
+import { explainWaiting } from '../status/waiting-characters.js';
 import { tableText } from '../table.js';
+import { runsOnDisk } from './runs-on-disk.js';
 import { withClient } from '../temporal-client.js';
+import { reviewStage, waitingStage } from './waiting-stages.js';
 
 /** One character run, as lists show it. Times are ISO 8601 UTC. */
-export interface ListedCharacter {
-  readonly workflowId: string;
+interface ListedCharacter extends WaitingWorkflow {
   readonly name: string;
   readonly status: string;
-  readonly stage: string | null;
   readonly priority: string;
   readonly host: string | null;
   readonly run: string | null;
@@ -21,27 +23,48 @@ export interface ListedCharacter {
   readonly closedAt: string | null;
 }
 
-/** Runs that wait for a place have this stage. */
-export const waitingStage = 'wait for a slot';
+const longestName = 40;
 
 export async function listCharacters(
   options: { readonly open?: boolean; readonly n: number },
   context: CommandContext,
 ): Promise<void> {
-  const characters = await withClient(context, ({ client }) => readCharacters(client, options));
+  const characters = await withClient(context, async ({ client }) => {
+    const found = await readCharacters(client, options);
+    const open = await explainWaiting(
+      client,
+      found.filter(({ closedAt }) => closedAt === null),
+    );
+    const explained = new Map(open.map((character) => [character.runId, character]));
+    return found.map((character) => explained.get(character.runId) ?? character);
+  });
+  // Of a list that was cut, nobody can tell what the server does not know.
+  const isWhole = options.open !== true && characters.length < options.n;
+  const known = new Set(characters.flatMap(({ run }) => run ?? []));
+  const onDisk = isWhole ? await runsOnDisk(context.paths.runs, known) : [];
   const now = new Date();
-  const rows = characters.map(({ workflowId, name, status, stage, priority, startedAt }) => [
-    ...[workflowId, name, status, stage ?? '-', priority],
-    agoText(startedAt, now),
+  const rows = characters.map(({ workflowId, name, status, stage, priority, startedAt, waitsFor }) => [
+    ...[workflowId, shortened(name), status, stage ?? '-', priority],
+    ...[agoText(startedAt, now), waitsFor ?? ''],
+  ]);
+  const older = onDisk.map(({ run, name, status, priority, endedAt }) => [
+    ...[run, shortened(name), status, '-', priority],
+    endedAt === null ? '-' : `ended ${agoText(endedAt, now)}`,
   ]);
   context.output.result(
-    { characters },
-    tableText(['ID', 'NAME', 'STATUS', 'STAGE', 'PRIORITY', 'STARTED'], rows) || 'no character run yet',
+    { characters, onDisk },
+    tableText(['ID', 'NAME', 'STATUS', 'STAGE', 'PRIORITY', 'STARTED', 'WAITS FOR'], [...rows, ...older]) ||
+      'no character run yet',
   );
+  if (older.length > 0) {
+    context.output.say(
+      'The server does not know the runs without a workflow id any more; `--run <id>` goes on with one.',
+    );
+  }
 }
 
-/** Newest first. */
-export async function readCharacters(
+/** Newest first; without what they wait for. */
+async function readCharacters(
   client: Client,
   { open = false, n }: { readonly open?: boolean; readonly n: number },
 ): Promise<ListedCharacter[]> {
@@ -53,6 +76,7 @@ export async function readCharacters(
     const simulated = attributes.get(towerSearchAttributes.simulated) ?? false;
     characters.push({
       workflowId: info.workflowId,
+      runId: info.runId,
       name: textIn(memo, 'name'),
       status: statusOf(info.status.name, stage, simulated),
       stage,
@@ -62,10 +86,17 @@ export async function readCharacters(
       simulated,
       startedAt: info.startTime.toISOString(),
       closedAt: info.closeTime?.toISOString() ?? null,
+      waitsFor: null,
     });
     if (characters.length === n) break;
   }
   return characters;
+}
+
+/** A name may have a thousand characters. */
+function shortened(name: string): string {
+  const characters = [...name];
+  return characters.length <= longestName ? name : `${characters.slice(0, longestName - 1).join('')}…`;
 }
 
 function textIn(memo: Readonly<Record<string, unknown>>, key: string): string {
@@ -78,7 +109,8 @@ function statusOf(name: string, stage: string | null, simulated: boolean): strin
   switch (name) {
     case 'RUNNING':
       if (isPausedStage(stage)) return 'paused';
-      return stage === waitingStage ? 'waiting' : 'running';
+      // Nothing happens until a person has looked.
+      return stage === waitingStage || stage === reviewStage ? 'waiting' : 'running';
     case 'COMPLETED':
       return simulated ? 'simulated' : 'succeeded';
     default:

@@ -1,12 +1,11 @@
-import { resolve } from 'node:path';
-
 import { mergeJobs, parseCharacterJob, readJobFile } from '../../character/job-file.js';
 import type { CharacterJob, CharacterStage } from '../../character/job.js';
 import { loadGraph } from '../../comfyui/graph-template.js';
 import { TowerError } from '../../errors.js';
+import { userPath } from '../../files/user-path.js';
 import type { JobOptions } from './job-options.js';
 
-export type JobFields = Readonly<Record<string, unknown>>;
+type JobFields = Readonly<Record<string, unknown>>;
 
 /** A job as it is sent, and as it is meant with all defaults. */
 export interface ReadJob {
@@ -33,7 +32,8 @@ export async function readJob(options: JobOptions, stages?: readonly CharacterSt
 
 /** What the flags say of a job. */
 export function flagFields(options: JobOptions): JobFields {
-  const { size, baseModel, networkDim, networkAlpha, epochs, learningRate, alias, deliverSimulated } = options;
+  const { size, baseModel, baseModelKind, networkDim, networkAlpha, epochs, learningRate, alias, deliverSimulated } =
+    options;
   const { name, description, tags, trigger, output, count, minImages, seed, steps, cfg, sampler, scheduler } = options;
   const kohya = withoutGaps({
     pretrained_model_name_or_path: baseModel,
@@ -50,8 +50,10 @@ export function flagFields(options: JobOptions): JobFields {
     width: size?.width,
     height: size?.height,
     checkpoint: options.checkpoint,
+    baseModelKind,
     graph: options.graph === 'default' ? 'default' : absolute(options.graph),
     review: options.review,
+    overwriteCaptions: options.overwriteCaptions,
     priority: options.priority,
     host: options.host,
     allowSimulated: options.allowSimulated,
@@ -80,7 +82,7 @@ function valueOf(text: string): unknown {
 }
 
 function absolute(path: string | undefined): string | undefined {
-  return path === undefined ? undefined : resolve(path);
+  return path === undefined ? undefined : userPath(path);
 }
 
 function withoutGaps(fields: Readonly<Record<string, unknown>>): JobFields {

@@ -1,7 +1,7 @@
 import type { CharacterLoraResult } from '../../workflows/character-lora.js';
 
 /** What came of a run, for people. */
-export function resultLines(result: CharacterLoraResult): string[] {
+export function characterLines(result: CharacterLoraResult): string[] {
   const { images, captions, training, chosen, lora, proof } = result;
   const loss = (value: number | null) => (value === null ? 'not measured' : value.toFixed(4));
   return [

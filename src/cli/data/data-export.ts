@@ -14,13 +14,16 @@ export async function exportTrainingSet(
 ): Promise<void> {
   const options = trainingSetOptions(context.config);
   const set = await readLedger(context, (ledger) =>
-    buildTrainingSet({
-      ledger,
-      directory: resolve(folder),
-      ...options,
-      format: format ?? options.format,
-      recordsRows: false,
-    }),
+    buildTrainingSet(
+      {
+        ledger,
+        directory: resolve(folder),
+        ...options,
+        format: format ?? options.format,
+        recordsRows: false,
+      },
+      { signal: new AbortController().signal },
+    ),
   );
   const { trainPath, heldOutPath, trainSamples, heldOutSamples, sha256 } = set;
   context.output.result(

@@ -3,7 +3,7 @@ import { InvalidArgumentError, Option, type Command } from 'commander';
 import { batchStates } from '../../signz-mind/ledger/batches.js';
 import { trainingSetFormats, type TrainingSetFormat } from '../../signz-mind/training-set/options.js';
 import { contextOf } from '../command-context.js';
-import type { SetExitCode } from '../program.js';
+import type { SetExitCode } from '../exit-codes.js';
 
 /** `tower data list|show|check|import|export` and `tower data quarantine list|show|retry|drop`. */
 export function addDataCommand(program: Command, setExitCode: SetExitCode): void {

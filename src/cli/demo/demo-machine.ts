@@ -14,15 +14,12 @@ import { startSignzMindServer, type SignzMindServer } from '../../sims/signz-min
 import { newKey, roles } from '../../sims/signz-mind/users.js';
 import type { EmbeddedServer } from '../../temporal/embedded-server.js';
 import { ensureTrainerEnvironment } from '../../toolchain/python-environment.js';
-import { stopRun } from '../../training/stop-run.js';
-import { nextGeneration } from '../../training/stop-intent.js';
-import { runDirectory } from '../../training/run-directory.js';
 import type { CommandContext } from '../command-context.js';
 import { comfyuiDirectory, tinyModelDirectory } from './demo-config.js';
 import { startServer } from '../up/embedded-server.js';
-import { livingTrainers } from '../status/living-trainers.js';
 import type { TemporalSession } from '../temporal-client.js';
 import { createStatusLine } from '../status/status-line.js';
+import { stopLivingTrainers } from '../up/stop-living-trainers.js';
 import { startControlWorker, startGpuWorker, type WorkerProcess } from '../up/tower-processes.js';
 
 /** How long the simulated ComfyUI takes for an image. */
@@ -128,15 +125,7 @@ export class DemoMachine {
     const workers = [this.#gpu, this.#control];
     this.#gpu = this.#control = undefined;
     await Promise.all(workers.map(async (worker) => worker?.stop()));
-    for (const { run } of await livingTrainers(this.context)) {
-      const directory = join(this.context.paths.runs, run);
-      const generation = await nextGeneration(runDirectory(directory));
-      const { python, stopGraceSeconds } = this.context.config.gpu;
-      await stopRun(
-        { directory, generation, reason: 'cancel', graceMs: stopGraceSeconds * 1000, python },
-        { log: this.log },
-      );
-    }
+    await stopLivingTrainers(this.context, { log: this.log });
     await this.#comfyui?.close();
     await this.#wrapper?.close();
     await this.#llm?.close();

@@ -35,6 +35,7 @@ export function promptFaults({ produced, consumed, table }: DemoPrompts): string
   if (produced.written !== produced.requested)
     faults.push(`${produced.written} of ${produced.requested} prompts were written`);
   if (!produced.simulated) faults.push('the producer does not say that its endpoint was simulated');
+  if (!consumed.simulated) faults.push('the consumer does not say that its service was simulated');
   const scored = consumed.processed + consumed.low;
   if (scored !== produced.written) faults.push(`${scored} of ${produced.written} prompts were scored`);
   if (table.jobs !== scored) faults.push(`the evolution knows ${table.jobs} of ${scored} scores`);

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 
 import type { GlobalOptions } from '../command-context.js';
-import type { SetExitCode } from '../program.js';
+import type { SetExitCode } from '../exit-codes.js';
 
 /** `tower demo`: every loop once on this machine, with a real fine-tune, a killed worker and a rendering that makes way. */
 export function addDemoCommand(program: Command, setExitCode: SetExitCode): void {

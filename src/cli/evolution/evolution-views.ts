@@ -1,79 +1,72 @@
 import { TowerError } from '../../errors.js';
 import type { PastGeneration } from '../../syntx/evolution/evolution-log.js';
-import { cellTable, type CellTable } from '../../syntx/learning/cell-table.js';
+import { evolutionStatus, type EvolutionStatus } from '../../syntx/evolution/evolution-status.js';
+import { cellTable, type CellRow, type CellTable } from '../../syntx/learning/cell-table.js';
 import { scoredJobs } from '../../syntx/open-syntx.js';
+import type { SyntxQueue } from '../../syntx/queue/syntx-queue.js';
 import type { CommandContext } from '../command-context.js';
 import { withQueueFiles } from '../queue/queue-files.js';
 import { pairsText, tableText } from '../table.js';
 import { heatmapText } from './heatmap-text.js';
 
+interface LearnedTable extends CellTable {
+  /** Scores, of all wrappers, that came from a simulated service. */
+  readonly simulated: number;
+}
+
 export async function showEvolution(wrapper: string | undefined, context: CommandContext): Promise<void> {
-  const table = await readTable(wrapper, context);
-  const rows = table.rows.map(({ style, category, draws, mean, goodShare, expected, drawsEver }) => [
-    ...[style, category, `${draws} of ${drawsEver}`, mean === null ? '-' : mean.toFixed(1)],
-    goodShare === null ? '-' : `${(100 * goodShare).toFixed(0)} %`,
-    expected === null
-      ? '-'
-      : `${expected.value.toFixed(1)} (${expected.low.toFixed(1)} to ${expected.high.toFixed(1)})`,
-  ]);
-  const header = ['STYLE', 'CATEGORY', 'SCORES (now of ever)', 'MEAN', 'GOOD', 'EXPECTED (95 %)'];
-  context.output.result(table, [summaryText(table, context), tableText(header, rows)].join('\n\n'));
+  const { table, status } = await withQueueFiles(context, async ({ queue, evolution }) => {
+    const learned = await tableOfQueue(queue, wrapper, context);
+    return { table: learned, status: await evolutionStatus(evolution, learned, context.config.syntx.learning) };
+  });
+  const { lastRun, ...facts } = status;
+  context.output.result(
+    { ...withTimes(table), ...facts, lastRun: lastRun === null ? null : withTime(lastRun) },
+    [summaryText(table, status), cellsText(table)].join('\n\n'),
+  );
 }
 
 export async function showHeatmap(wrapper: string | undefined, context: CommandContext): Promise<void> {
   const table = await readTable(wrapper, context);
-  context.output.result(table, heatmapText(table.rows, { colour: process.stdout.isTTY && !context.output.json }));
+  context.output.result(
+    withTimes(table),
+    [heatmapText(table.rows, { colour: process.stdout.isTTY && !context.output.json }), cellsText(table)].join('\n\n'),
+  );
+  context.output.say(
+    table.jobs === 0
+      ? 'Nothing has been scored yet.'
+      : `Above the expected score; in brackets the scores of the cell since its landscape began.${table.simulated === 0 ? '' : ` ${table.simulated} scores are simulated.`}`,
+  );
 }
 
-export async function showHistory(
-  { n, run }: { readonly n: number; readonly run?: string },
-  context: CommandContext,
-): Promise<void> {
-  const history = await withQueueFiles(context, ({ evolution }) => evolution.history());
-  if (run !== undefined) return showRun(history, run, context);
-  const generations = history.slice(-n).reverse();
-  const rows = generations.map(({ generation, at, learnedFrom, promptsGenerated, record }) => [
-    ...[String(generation), new Date(at).toISOString().slice(0, 16).replace('T', ' '), String(promptsGenerated)],
-    learnedFrom === null ? 'explored' : `${learnedFrom.sampleCount} jobs, mean ${learnedFrom.averageScore}`,
-    learnedFrom === null
-      ? ''
-      : [...learnedFrom.topStyles.slice(0, 2), ...learnedFrom.topCategories.slice(0, 2)].join(', '),
-    record === null ? 'by the original' : `${record.run}${record.simulated ? ' [simulated]' : ''}`,
+/** Everything about each cell; the map has room for two figures. */
+function cellsText({ rows }: LearnedTable): string {
+  const header = ['STYLE', 'CATEGORY', 'SCORES', 'EVER', 'MEAN', 'GOOD', 'EXPECTED (95 %)'];
+  const lines = rows.map(({ style, category, draws, mean, goodShare, expected, drawsEver }) => [
+    ...[style, category, String(draws), String(drawsEver), mean === null ? '-' : mean.toFixed(1)],
+    goodShare === null ? '-' : `${(100 * goodShare).toFixed(0)} %`,
+    expected === null ? '-' : expectedText(expected),
   ]);
-  const table = tableText(['GENERATION', 'AT (UTC)', 'PROMPTS', 'LEARNED FROM', 'AHEAD', 'RUN'], rows);
-  context.output.result({ generations }, table || 'no run of the producer yet');
-}
-
-function showRun(history: readonly PastGeneration[], run: string, context: CommandContext): void {
-  const found = history.find(({ record }) => record?.run === run)?.record;
-  if (found == null) {
-    throw new TowerError('NOT_FOUND', `no run of the producer is called ${run}`, {
-      next: '`tower evolution history` lists them.',
-    });
-  }
-  const rows = found.prompts.map(({ style, category, topic, reason, job, error }, index) => [
-    ...[
-      String(index + 1),
-      style,
-      category,
-      topic,
-      `${reason.kind}: ${reason.text}`,
-      job ?? `not made: ${error ?? '?'}`,
-    ],
-  ]);
-  const table = tableText(['NO.', 'STYLE', 'CATEGORY', 'TOPIC', 'WHY', 'JOB'], rows);
-  const facts = pairsText([
-    ['Run', `${found.run}, generation ${found.generation}${found.simulated ? ' [simulated]' : ''}`],
-    ['Policy', `${found.policy}, seed "${found.seed}"`],
-    ['Cost', `${found.paid.toFixed(4)} USD`],
-  ]);
-  context.output.result(found, `${facts}\n\n${table}`);
+  return tableText(header, lines);
 }
 
 /** What is learned, from the queue directory. @throws TowerError `NOT_FOUND` for a wrapper without scores */
-export async function readTable(wrapper: string | undefined, context: CommandContext): Promise<CellTable> {
-  const { learning, generation } = context.config.syntx;
-  const jobs = await withQueueFiles(context, ({ queue }) => scoredJobs(queue));
+export async function readTable(wrapper: string | undefined, context: CommandContext): Promise<LearnedTable> {
+  return withQueueFiles(context, ({ queue }) => tableOfQueue(queue, wrapper, context));
+}
+
+/** For JSON: a moment is ISO 8601 UTC. */
+export function withTime(past: PastGeneration): Omit<PastGeneration, 'at'> & { readonly at: string } {
+  return { ...past, at: new Date(past.at).toISOString() };
+}
+
+async function tableOfQueue(
+  queue: SyntxQueue,
+  wrapper: string | undefined,
+  { config }: CommandContext,
+): Promise<LearnedTable> {
+  const { learning, generation } = config.syntx;
+  const jobs = await scoredJobs(queue);
   if (wrapper !== undefined && !jobs.some((job) => job.wrapper === wrapper)) {
     const known = [...new Set(jobs.map((job) => job.wrapper))].sort().join(', ') || 'none yet';
     throw new TowerError('NOT_FOUND', `nothing has been scored with the wrapper ${wrapper}`, {
@@ -81,19 +74,45 @@ export async function readTable(wrapper: string | undefined, context: CommandCon
     });
   }
   const { styles, topics } = generation;
-  return cellTable(jobs, { styles, topics }, { ...learning, ...(wrapper !== undefined && { wrapper }) });
+  const table = cellTable(jobs, { styles, topics }, { ...learning, ...(wrapper !== undefined && { wrapper }) });
+  return { ...table, simulated: jobs.filter(({ simulated }) => simulated).length };
 }
 
-function summaryText({ jobs, ignored, wrappers, likeness }: CellTable, { config }: CommandContext): string {
+function withTimes(table: LearnedTable) {
+  const wrappers = table.wrappers.map(({ since, ...rest }) => ({
+    ...{ ...rest, since: since === null ? null : new Date(since).toISOString() },
+  }));
+  return { ...table, wrappers };
+}
+
+function summaryText(table: LearnedTable, status: EvolutionStatus): string {
+  const { jobs, simulated, ignored, wrappers, likeness, rows } = table;
+  const { policy, nextGeneration, best, unseen } = status;
   return pairsText([
-    ['Policy', config.syntx.learning.policy],
-    ['Scored jobs', `${jobs}${ignored === 0 ? '' : `; ${ignored} of styles or categories that are not configured`}`],
+    ['Policy', policy],
+    // Runs that explored use no number up (contract syntx 2.6).
+    ['Generation', nextGeneration === 1 ? 'none yet' : `${nextGeneration - 1}, the next is ${nextGeneration}`],
+    ['Scored jobs', jobs === 0 ? 'none yet: the next run explores' : String(jobs)],
+    ...(simulated === 0 ? [] : [['', `${simulated} scores of all wrappers are simulated`] as [string, string]]),
+    ...(ignored === 0
+      ? []
+      : [['', `${ignored} more, of styles or categories that are not configured`] as [string, string]]),
     ...wrappers.map(({ name, share, since }): [string, string] => [
       `Wrapper ${name}`,
-      `${(100 * share).toFixed(0)} % of the latest scores; its landscape ${since === null ? 'has always held' : `holds since ${new Date(since).toISOString().slice(0, 10)}`}`,
+      `${(100 * share).toFixed(0)} % of the latest scores, landscape ${since === null ? 'unchanged' : `of ${new Date(since).toISOString().slice(0, 10)}`}`,
     ]),
     ...(likeness === null
       ? []
       : [['Likeness', `${likeness.toFixed(2)} (-1 opposite, 0 unrelated, 1 alike)`] as [string, string]]),
+    ...best.map((row, index): [string, string] => [index === 0 ? 'Best' : '', bestText(row)]),
+    ...(unseen === 0 ? [] : [['Unseen', `${unseen} of ${rows.length} cells`] as [string, string]]),
   ]);
+}
+
+function bestText({ style, category, expected }: CellRow): string {
+  return `${style} × ${category}: ${expectedText(expected!)}`;
+}
+
+function expectedText({ value, low, high }: NonNullable<CellRow['expected']>): string {
+  return `${value.toFixed(1)} (${low.toFixed(1)} to ${high.toFixed(1)})`;
 }

@@ -19,12 +19,12 @@ export function addEvolutionCommand(program: Command): void {
     .option('-n <number>', 'how many of the newest', parseLimit, 10)
     .option('--run <name>', 'one run, with every prompt and its reason')
     .action(async (options: { n: number; run?: string }, command: Command) => {
-      const { showHistory } = await import('./evolution-views.js');
+      const { showHistory } = await import('./history-views.js');
       await showHistory(options, await contextOf(command));
     });
   evolution
     .command('heatmap')
-    .description('expected score of each style and category, as a table')
+    .description('expected score of each style and category as a map, and every figure below it')
     .option('--wrapper <name>', 'one wrapper alone; default: all by their share')
     .action(async ({ wrapper }: { wrapper?: string }, command: Command) => {
       const { showHeatmap } = await import('./evolution-views.js');

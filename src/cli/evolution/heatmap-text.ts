@@ -5,7 +5,10 @@ import { tableText } from '../table.js';
 
 type Shown = Pick<CellRow, 'style' | 'category' | 'draws' | 'mean' | 'expected'>;
 
-/** Styles below each other, categories beside each other: expected score, and how many scores stand behind it. */
+/**
+ * Expected score of each style and category, and how many scores stand behind it. The shorter of the two lists goes across, so
+ * that the usual four styles and seven categories fit into 80 columns.
+ */
 export function heatmapText(rows: readonly Shown[], { colour }: { readonly colour: boolean }): string {
   const styles = [...new Set(rows.map(({ style }) => style))];
   const categories = [...new Set(rows.map(({ category }) => category))];
@@ -17,11 +20,14 @@ export function heatmapText(rows: readonly Shown[], { colour }: { readonly colou
     const text = `${value.toFixed(0)} (${row.draws})`;
     return colour ? styleText(toneOf(high === low ? 0.5 : (value - low) / (high - low)), text) : text;
   };
-  const lines = styles.map((style) => [
-    style,
-    ...categories.map((category) => cellText(rows.find((row) => row.style === style && row.category === category))),
-  ]);
-  return tableText(['', ...categories], lines);
+  const found = (style: string, category: string) =>
+    cellText(rows.find((row) => row.style === style && row.category === category));
+  if (styles.length > categories.length) {
+    const lines = styles.map((style) => [style, ...categories.map((category) => found(style, category))]);
+    return tableText(['', ...categories], lines);
+  }
+  const lines = categories.map((category) => [category, ...styles.map((style) => found(style, category))]);
+  return tableText(['', ...styles], lines);
 }
 
 /** @param rank 0 for the lowest of all cells, 1 for the highest. */

@@ -3,7 +3,7 @@ import { InvalidArgumentError, type Command } from 'commander';
 import { TowerError } from '../../errors.js';
 import { contextOf } from '../command-context.js';
 import { parseDuration } from '../durations.js';
-import type { SetExitCode } from '../program.js';
+import type { SetExitCode } from '../exit-codes.js';
 import type { WaitOptions } from './run-prompts.js';
 
 /** `tower run produce`, `consume`, `monitor` and `clean`. */
@@ -16,7 +16,7 @@ export function addPromptRuns(run: Command, setExitCode: SetExitCode): void {
       setExitCode(await runProduce(checked(options), await contextOf(command)));
     });
   waiting(run.command('consume').description('a consumer: have waiting prompts answered and scored'))
-    .requiredOption('--wrapper <name>', 'wrapper to send them through, such as sigma')
+    .requiredOption('--wrapper <name>', 'wrapper to send them through, such as sigma', parseWrapper)
     .option('--batch <number>', 'prompts of this run; default: syntx.consume.batch', parseCount)
     .action(async (options: WaitOptions & { wrapper: string; batch?: number }, command: Command) => {
       const { runConsume } = await import('./run-prompts.js');
@@ -28,7 +28,11 @@ export function addPromptRuns(run: Command, setExitCode: SetExitCode): void {
       setExitCode(await runMonitor(checked(options), await contextOf(command)));
     },
   );
-  waiting(run.command('clean').description('clean up the queue: old temporary files, broken prompts, old logs'))
+  waiting(
+    run
+      .command('clean')
+      .description('clean up: old temporary files, broken prompts, old logs, old folders of producer runs'),
+  )
     .option('--dry-run', 'list what would go, and change nothing')
     .action(async (options: WaitOptions & { dryRun?: boolean }, command: Command) => {
       const { runClean } = await import('./run-prompts.js');
@@ -49,6 +53,15 @@ function waiting(command: Command): Command {
 function checked<Options extends WaitOptions>(options: Options): Options {
   if (options.timeout === undefined || options.wait === true) return options;
   throw new TowerError('USAGE', '--timeout says how long --wait waits, and there is no --wait');
+}
+
+/** The name without the prefix of its file, so that one wrapper is one consumer. */
+function parseWrapper(text: string): string {
+  const name = text.replace(/^syntex_wrapper_/, '').replace(/\.txt$/, '');
+  if (!/^[\p{L}\p{N}_-]{1,100}$/u.test(name)) {
+    throw new InvalidArgumentError('Expected the name of a wrapper, such as sigma: letters, digits, _ and -.');
+  }
+  return name;
 }
 
 function parseCount(text: string): number {

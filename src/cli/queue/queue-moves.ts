@@ -1,16 +1,22 @@
 import type { ImportOptions } from '../../syntx/queue/import-jobs.js';
-import type { Requeued } from '../../syntx/queue/requeue.js';
+import { keptForScore, type Requeued } from '../../syntx/queue/requeue.js';
 import type { CommandContext } from '../command-context.js';
 import { exitCodes, type ExitCode } from '../exit-codes.js';
+import { printableName } from './printable.js';
 import { withQueueFiles } from './queue-files.js';
 
+/** @returns 3 when some could not be put back for another reason than their score. */
 export async function retryJobs(
   { containing, scored }: { readonly containing: string | undefined; readonly scored: boolean | undefined },
   context: CommandContext,
-): Promise<void> {
+): Promise<ExitCode> {
   const options = { ...(containing !== undefined && { containing }), ...(scored !== undefined && { scored }) };
   const result = await withQueueFiles(context, ({ queue }) => queue.retry(options));
-  context.output.result(result, requeuedText(result));
+  const isNone = result.requeued.length + result.skipped.length === 0;
+  const none =
+    containing === undefined ? 'nothing is in error' : `no job in error has ${printableName(containing)} in its name`;
+  context.output.result(result, isNone ? none : requeuedText(result));
+  return result.skipped.every(({ reason }) => reason === keptForScore) ? exitCodes.ok : exitCodes.partlyDone;
 }
 
 /** @returns 3 when some could not be put back, 1 when none could. */
@@ -31,7 +37,7 @@ export async function importIntoQueue(
   const { imported, skipped } = result;
   const text = [
     `${imported.length} jobs imported, ${skipped.length} left out`,
-    ...skipped.slice(0, 20).map(({ file, reason }) => `  ${file}: ${reason}`),
+    ...skipped.slice(0, 20).map(({ file, reason }) => `  ${printableName(file)}: ${reason}`),
   ];
   context.output.result(result, text.join('\n'));
   const known = new Set(['a job of this name is here', 'it has been imported before']);
@@ -41,6 +47,6 @@ export async function importIntoQueue(
 function requeuedText({ requeued, skipped }: Requeued): string {
   return [
     `${requeued.length} jobs wait again, ${skipped.length} left where they are`,
-    ...skipped.slice(0, 20).map(({ baseName, reason }) => `  ${baseName}: ${reason}`),
+    ...skipped.slice(0, 20).map(({ baseName, reason }) => `  ${printableName(baseName)}: ${reason}`),
   ].join('\n');
 }

@@ -7,6 +7,7 @@ import type { CommandContext } from '../command-context.js';
 import { agoText } from '../durations.js';
 import { exitCodes, type ExitCode } from '../exit-codes.js';
 import { pairsText, tableText } from '../table.js';
+import { printable, printableName } from './printable.js';
 import { withQueueFiles } from './queue-files.js';
 
 /** @returns 6 when the monitor flags something. */
@@ -27,12 +28,15 @@ export async function listQueue(
 ): Promise<void> {
   const jobs = await withQueueFiles(context, ({ queue }) => queue.list(place, limit));
   const now = new Date();
-  const rows = jobs.map((job) => [
-    ...[job.baseName, job.score === null ? '-' : String(job.score.total), job.wrapper ?? '-'],
-    ...[job.createdAt === null ? '-' : agoText(new Date(job.createdAt).toISOString(), now), reasonOf(job)],
-  ]);
+  const rows = jobs.map((job) => {
+    const made = isoTime(job.createdAt);
+    const score = job.score === null ? '-' : String(job.score.total);
+    const ago = `${made === null ? '-' : agoText(made, now)}${madeMark(job)}`;
+    const wrapper = `${printableName(job.wrapper ?? '-')}${mark(job)}`;
+    return [printableName(job.baseName), score, wrapper, ago, reasonOf(job)];
+  });
   const table = tableText(['JOB', 'SCORE', 'WRAPPER', 'MADE', ''], rows);
-  context.output.result({ place, jobs: jobs.map(withoutAnswer) }, table || `nothing is in ${place}`);
+  context.output.result({ place, jobs: jobs.map(listedView) }, table || `nothing is in ${place}`);
 }
 
 /** @throws TowerError `NOT_FOUND`, and `USAGE` when several jobs are meant. */
@@ -45,12 +49,12 @@ export async function showJob(named: string, context: CommandContext): Promise<v
     });
   }
   if (others.length > 0) {
-    const names = jobs.slice(0, 5).map(({ baseName }) => baseName);
+    const names = jobs.slice(0, 5).map(({ place, baseName }) => `${place}/${printableName(baseName)}`);
     throw new TowerError('USAGE', `${jobs.length} jobs have ${named} in their names: ${names.join(', ')}`, {
-      next: 'Give the whole name.',
+      next: 'Give the whole name, with its stage as it is shown here.',
     });
   }
-  context.output.result(job, jobText(job));
+  context.output.result({ ...job, ...timesOf(job) }, jobText(job));
 }
 
 function statusText(
@@ -69,43 +73,64 @@ function statusText(
       ['In error', errorShare === null ? '-' : `${(100 * errorShare).toFixed(1)} % of what is done`],
     ]),
     tableText(['STAGE', 'JOBS', '', ''], places),
-    ...owners.map(({ job, workflowId }) => `${job}: ${workflowId ?? 'held by nobody known to Tower'}`),
+    ...owners.map(({ job, workflowId }) => `${printableName(job)}: ${workflowId ?? 'held by nobody known to Tower'}`),
   ].join('\n');
 }
 
 function jobText(job: ShownJob): string {
   const { score, faults = [] } = { score: job.score, faults: job.lease?.faults };
-  const time = (at: number | null) => (at === null ? '-' : new Date(at).toISOString());
   const known = pairsText([
-    ['Job', job.baseName],
+    ['Job', printableName(job.baseName)],
     ['Stage', `${job.place}${job.owner === null ? '' : `, worked on by ${job.owner.workflowId}`}`],
-    ['Style × category', `${job.style ?? '-'} × ${job.category ?? '-'}`],
-    ['Topic', job.topic ?? 'not recorded'],
-    ['Made', time(job.createdAt)],
-    ['Settled', time(job.settledAt)],
+    ['Style × category', printableName(`${job.style ?? '-'} × ${job.category ?? '-'}`)],
+    ['Topic', printableName(job.topic ?? 'not recorded')],
+    ['Made', `${isoTime(job.createdAt) ?? '-'}${madeMark(job)}`],
+    ['Settled', isoTime(job.settledAt) ?? '-'],
     [
       'Score',
       score === null
         ? 'none'
         : `${score.total} (fields ${score.completeness ?? '-'}, structure ${score.structure ?? '-'})`,
     ],
-    ['Wrapper', job.wrapper ?? '-'],
+    ['Wrapper', `${printableName(job.wrapper ?? '-')}${mark(job)}`],
     ['Retries', String(job.retryCount)],
     ...(reasonOf(job) === '' ? [] : [['Reason', reasonOf(job)] as [string, string]]),
   ]);
   return [
     known,
-    ...faults.map(({ at, error }) => `fault ${at}: ${error}`),
-    `\nPrompt\n${job.prompt ?? '(lost: the original wrote the answer over it)'}`,
-    ...(job.response === null ? [] : [`\nAnswer\n${job.response}`]),
+    ...faults.map(({ at, error }) => `fault ${at}: ${printableName(error)}`),
+    `\nPrompt\n${printable(job.prompt ?? '(lost: the original wrote the answer over it)')}`,
+    ...(job.response === null ? [] : [`\nAnswer\n${printable(job.response)}`]),
   ].join('\n');
 }
 
-function reasonOf({ fault, error, place }: ListedJob): string {
-  return fault ?? (place === 'error' ? (error ?? '') : '');
+/** A simulated service's score looks like any other. */
+function mark({ simulated }: ListedJob): string {
+  return simulated ? ' [simulated]' : '';
 }
 
-/** Answers are long; `show` has them. */
-function withoutAnswer(job: ListedJob): Omit<ListedJob, 'response'> {
-  return Object.fromEntries(Object.entries(job).filter(([key]) => key !== 'response')) as Omit<ListedJob, 'response'>;
+/** The same of a prompt that no model has written. */
+function madeMark({ promptSimulated }: ListedJob): string {
+  return promptSimulated ? ' [simulated]' : '';
+}
+
+function reasonOf({ fault, error, place }: ListedJob): string {
+  return printableName(fault ?? (place === 'error' ? (error ?? '') : ''));
+}
+
+/** A job as JSON; answers are long: `show` has them. */
+function listedView(job: ListedJob): Record<string, unknown> {
+  return Object.fromEntries(Object.entries({ ...job, ...timesOf(job) }).filter(([key]) => key !== 'response'));
+}
+
+/** ISO 8601 UTC, like all times that commands print. */
+function timesOf({ createdAt, settledAt }: ListedJob): {
+  readonly createdAt: string | null;
+  readonly settledAt: string | null;
+} {
+  return { createdAt: isoTime(createdAt), settledAt: isoTime(settledAt) };
+}
+
+function isoTime(ms: number | null): string | null {
+  return ms === null ? null : new Date(ms).toISOString();
 }

@@ -1,7 +1,7 @@
 import { Argument, InvalidArgumentError, type Command } from 'commander';
 
 import { contextOf } from '../command-context.js';
-import type { SetExitCode } from '../program.js';
+import type { SetExitCode } from '../exit-codes.js';
 
 const places = ['incoming', 'processing', 'processed', 'error', 'archive', 'broken'] as const;
 
@@ -39,7 +39,7 @@ export function addQueueCommand(program: Command, setExitCode: SetExitCode): voi
     .option('--scored', 'also jobs that are in error for their score')
     .action(async (containing: string | undefined, { scored }: { scored?: boolean }, command: Command) => {
       const { retryJobs } = await import('./queue-moves.js');
-      await retryJobs({ containing, scored }, await contextOf(command));
+      setExitCode(await retryJobs({ containing, scored }, await contextOf(command)));
     });
   queue
     .command('requeue')

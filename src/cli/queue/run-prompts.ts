@@ -24,7 +24,7 @@ export async function runProduce(
   context: CommandContext,
 ): Promise<ExitCode> {
   const start = (client: Client) => startProduction(client, { count, force });
-  return run<ProducePromptsResult>(context, waiting, { start, describe: producedText });
+  return run<ProducePromptsResult>(context, waiting, { start });
 }
 
 export async function runConsume(
@@ -33,14 +33,14 @@ export async function runConsume(
 ): Promise<ExitCode> {
   const start = (client: Client) => startConsumption(client, { wrapper, batch });
   return run<ConsumePromptsResult>(context, waiting, {
-    ...{ start, describe: consumedText },
+    start,
     isWhole: ({ ended }) => ended === 'batch' || ended === 'empty',
   });
 }
 
 export async function runMonitor(waiting: WaitOptions, context: CommandContext): Promise<ExitCode> {
   const start = (client: Client) => startMonitoring(client, {});
-  return run<MonitorQueueResult>(context, waiting, { start, describe: monitoredText });
+  return run<MonitorQueueResult>(context, waiting, { start });
 }
 
 export async function runClean(
@@ -48,12 +48,11 @@ export async function runClean(
   context: CommandContext,
 ): Promise<ExitCode> {
   const start = (client: Client) => startCleaning(client, { dryRun });
-  return run<CleanQueueResult>(context, waiting, { start, describe: cleanedText });
+  return run<CleanQueueResult>(context, waiting, { start });
 }
 
 interface PromptRun<Result> {
   readonly start: (client: Client) => Promise<WorkflowHandleWithFirstExecutionRunId<Workflow>>;
-  readonly describe: (result: Result) => string;
   /** Whether everything was done that was asked for; default: it was. */
   readonly isWhole?: (result: Result) => boolean;
 }
@@ -62,7 +61,7 @@ interface PromptRun<Result> {
 async function run<Result>(
   context: CommandContext,
   { wait, timeout }: WaitOptions,
-  { start, describe, isWhole = () => true }: PromptRun<Result>,
+  { start, isWhole = () => true }: PromptRun<Result>,
 ): Promise<ExitCode> {
   const { output } = context;
   queueDirectory(context.config.syntx);
@@ -76,49 +75,8 @@ async function run<Result>(
       return exitCodes.ok;
     }
     const ended = await waitForEnd(session, { workflowId, runId, timeoutMs: timeout }, output);
-    if (ended.status !== 'completed') {
-      output.result(ended, outcomeText(ended));
-      return ended.status === 'cancelled' ? exitCodes.cancelled : exitCodes.failed;
-    }
-    const result = ended.result as Result;
-    output.result(ended, `${outcomeText(ended)}\n${describe(result)}`);
-    return isWhole(result) ? exitCodes.ok : exitCodes.partlyDone;
+    output.result(ended, outcomeText(ended));
+    if (ended.status === 'completed') return isWhole(ended.result as Result) ? exitCodes.ok : exitCodes.partlyDone;
+    return ended.status === 'cancelled' ? exitCodes.cancelled : exitCodes.failed;
   });
-}
-
-function producedText(result: ProducePromptsResult): string {
-  const { outcome, reason, requested, written, failed, learnedFrom, generation, archived, recovered } = result;
-  const recoveredLine = recovered === 0 ? [] : [`  ${recovered} prompts of an interrupted run were written`];
-  if (outcome === 'skipped') return [`  nothing made: ${reason}`, ...recoveredLine].join('\n');
-  return [
-    ...recoveredLine,
-    `  ${reason}${result.simulated ? ' [simulated]' : ''}`,
-    `  generation ${generation ?? '-'}: learned from ${learnedFrom} scored jobs`,
-    `  ${written} of ${requested} prompts written, ${failed} failed, ${archived} jobs archived, ${result.paid.toFixed(4)} USD`,
-  ].join('\n');
-}
-
-function consumedText(result: ConsumePromptsResult): string {
-  const { claimed, processed, low, unscored, lost, meanScore, ended } = result;
-  const mean = meanScore === null ? '' : `, mean score ${meanScore}`;
-  const why = { batch: 'the batch is done', empty: 'nothing waits any more' }[ended] ?? ended;
-  return [
-    `  ${claimed} prompts: ${processed} processed, ${low} below the threshold, ${unscored} unscored${lost === 0 ? '' : `, ${lost} taken away`}${mean}`,
-    `  ended: ${why}`,
-  ].join('\n');
-}
-
-function monitoredText({ line, flags }: MonitorQueueResult): string {
-  return [`  ${line}`, ...flags.map(({ text }) => `! ${text}`)].join('\n');
-}
-
-function cleanedText({ files, temporary, broken, logs, dryRun }: CleanQueueResult): string {
-  const total = temporary + broken + logs;
-  const named = files.map(
-    ({ kind, path, ageHours, movedTo }) =>
-      `  ${kind} ${path} (${ageHours} h)${movedTo === null ? '' : ` → ${movedTo}`}`,
-  );
-  const rest = total > files.length ? [`  and ${total - files.length} more: cleanup.log names them all`] : [];
-  const summary = `  ${dryRun ? 'would be cleaned away' : 'cleaned away'}: ${temporary} temporary, ${broken} broken, ${logs} logs`;
-  return [summary, ...named, ...rest].join('\n');
 }

@@ -26,6 +26,7 @@ const heartbeatSchema = z.object({
   image: lenient(z.string()),
   prompts: lenient(z.number().nonnegative()),
   secondsPerImage: lenient(z.number()),
+  waitsFor: lenient(z.object({ code: z.string(), message: z.string() })),
 });
 
 /** What an activity's heartbeat says of its progress, whichever activity it is. */
@@ -44,6 +45,8 @@ export interface ActivityProgress {
   readonly etaSeconds: number | null;
   /** The batch or image being worked on. */
   readonly item: string | null;
+  /** What has to happen before it goes on. */
+  readonly waitsFor: { readonly code: string; readonly message: string } | null;
   /** The process was found running by this attempt, not started by it. */
   readonly adopted: boolean;
   readonly simulated: boolean;
@@ -65,6 +68,7 @@ export function progressOf(details: unknown): ActivityProgress | null {
     secondsPerImage: beat.secondsPerImage ?? null,
     etaSeconds: beat.etaSeconds ?? null,
     item: beat.batch ?? beat.image ?? null,
+    waitsFor: beat.waitsFor ?? null,
     adopted: beat.adopted ?? false,
     simulated: beat.simulated ?? false,
   };

@@ -70,7 +70,11 @@ async function openWorkflow({ client }: TemporalSession, workflowId: string): Pr
 }
 
 /** Waits for the answer of a workflow, which needs a control worker; says so when there is none for a while. */
-async function answered<Result>(context: CommandContext, what: string, ask: () => Promise<Result>): Promise<Result> {
+export async function answered<Result>(
+  context: CommandContext,
+  what: string,
+  ask: () => Promise<Result>,
+): Promise<Result> {
   context.output.say(what);
   const hint = setTimeout(() => {
     context.output.say(

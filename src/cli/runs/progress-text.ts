@@ -1,5 +1,6 @@
 import { styleText } from 'node:util';
 
+import { reviewStage } from '../character/waiting-stages.js';
 import type { ActivityProgress } from './activity-progress.js';
 import { agoText, durationText } from '../durations.js';
 import type { ActivitySnapshot, WorkflowSnapshot } from './workflow-snapshot.js';
@@ -23,7 +24,9 @@ export function snapshotBars(snapshot: WorkflowSnapshot): string {
 const stderr = { stream: process.stderr };
 
 function headOf({ workflowId, status, stage, simulated }: WorkflowSnapshot): string {
-  const standing = status === 'running' || status === 'paused' ? (stage ?? status) : status;
+  const isOpen = status === 'running' || status === 'paused';
+  const decision = 'waits for your decision about its contact sheet, which `tower status` names';
+  const standing = isOpen ? (stage === reviewStage ? `${stage}: ${decision}` : (stage ?? status)) : status;
   return [workflowId, standing, ...(simulated ? ['[simulated]'] : [])].join('  ');
 }
 
@@ -46,6 +49,7 @@ function progressFacts(progress: ActivityProgress | null): string[] {
   if (progress === null) return [];
   return [
     progress.stage,
+    progress.waitsFor === null ? null : `${progress.waitsFor.message} [${progress.waitsFor.code}]`,
     amountText(progress),
     progress.rejected === null ? null : `${progress.rejected} rejected`,
     progress.item,

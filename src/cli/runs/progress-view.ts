@@ -74,6 +74,9 @@ function stageKey({ status, stage, activities }: WorkflowSnapshot): string {
   return JSON.stringify([
     status,
     stage,
-    activities.map(({ activity, state, attempt, progress }) => [activity, state, attempt, progress?.stage]),
+    activities.map(({ activity, state, attempt, progress }) => [
+      ...[activity, state, attempt],
+      ...[progress?.stage, progress?.waitsFor?.code],
+    ]),
   ]);
 }

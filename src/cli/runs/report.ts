@@ -19,8 +19,8 @@ export function addReportCommand(program: Command): void {
     .option('-o, --output <file>', 'where to write; default: reports/ in the state directory')
     .action(async (name: string, day: string | undefined, options: { output?: string }, command: Command) => {
       if (name === 'evolution') {
-        const { writeEvolutionReport } = await import('../evolution/write-evolution-report.js');
-        return writeEvolutionReport(await contextOf(command), { day, output: options.output });
+        const { reportEvolution } = await import('../evolution/report-evolution.js');
+        return reportEvolution(await contextOf(command), { day, output: options.output });
       }
       if (day !== undefined) throw new TowerError('USAGE', `a day goes with evolution, not with ${name}`);
       if (/^character[-_]/.test(name)) {

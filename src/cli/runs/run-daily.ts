@@ -1,6 +1,4 @@
-import type { DailyCycleResult } from '../../workflows/daily-cycle.js';
 import type { CommandContext } from '../command-context.js';
-import { evaluationLines } from '../adapters/evaluation-text.js';
 import { exitCodes, type ExitCode } from '../exit-codes.js';
 import { startCycle } from './start-workflows.js';
 import { withClient } from '../temporal-client.js';
@@ -44,28 +42,5 @@ function exitCodeOfCycle({ cycle, deliveries }: CycleOutcome): ExitCode {
 }
 
 function endedText({ cycle, deliveries }: CycleOutcome): string {
-  const facts = cycle.status === 'completed' ? resultLines(cycle.result as DailyCycleResult) : [];
-  return [outcomeText(cycle), ...facts, ...deliveries.map(outcomeText)].join('\n');
-}
-
-function resultLines({ outcome, reason, ingest, training, marked, simulated }: DailyCycleResult): string[] {
-  const { rows } = ingest;
-  const superseded = rows.stale + rows.duplicate;
-  return [
-    `  ${outcome}: ${reason}${simulated ? ' [simulated]' : ''}`,
-    `  batches: ${ingest.imported} imported, ${ingest.quarantined} quarantined, ${ingest.postponedCount} postponed, ${marked} marked`,
-    `  rows: ${rows.new} new, ${rows.updated} updated, ${superseded} superseded, ${rows.quarantined} quarantined`,
-    ...(training === undefined ? [] : trainingLines(training)),
-  ];
-}
-
-function trainingLines(training: NonNullable<DailyCycleResult['training']>): string[] {
-  const loss = (value: number | null) => (value === null ? 'not measured' : value.toFixed(4));
-  const [losses, decision] = evaluationLines(training);
-  return [
-    `  ${training.version}: ${training.executedSteps} of ${training.plannedSteps} steps, ${training.redoneSteps} redone, ${training.launches} trainer start(s)`,
-    `  loss: training ${loss(training.trainLoss)}, held out ${loss(training.heldOutLoss)}`,
-    `  held-out loss: ${losses}`,
-    `  ${decision}`,
-  ];
+  return [cycle, ...deliveries].map(outcomeText).join('\n');
 }

@@ -4,7 +4,7 @@ import { TowerError } from '../../errors.js';
 import { contextOf } from '../command-context.js';
 import { parseDuration } from '../durations.js';
 import { addPromptRuns } from '../queue/prompt-runs.js';
-import type { SetExitCode } from '../program.js';
+import type { SetExitCode } from '../exit-codes.js';
 
 interface RunDailyOptions {
   readonly force?: boolean;

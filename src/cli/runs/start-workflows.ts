@@ -70,7 +70,8 @@ async function update<Result>(client: Client, workflowId: string, name: 'pause' 
       });
     }
     if (error instanceof WorkflowUpdateFailedError && error.cause instanceof ApplicationFailure) {
-      throw new TowerError(error.cause.type ?? 'UPDATE_REFUSED', error.cause.message, { cause: error });
+      const { type, message } = error.cause;
+      throw new TowerError(type ?? 'UPDATE_REFUSED', message, { next: `\`tower watch ${workflowId}\` shows it.` });
     }
     throw error;
   }

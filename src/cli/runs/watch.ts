@@ -1,8 +1,7 @@
 import type { Command } from 'commander';
 
 import { contextOf } from '../command-context.js';
-import { exitCodes } from '../exit-codes.js';
-import type { SetExitCode } from '../program.js';
+import { exitCodes, type SetExitCode } from '../exit-codes.js';
 
 /** `tower watch`. */
 export function addWatchCommand(program: Command, setExitCode: SetExitCode): void {

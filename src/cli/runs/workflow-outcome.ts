@@ -1,6 +1,7 @@
 import { type Client, WorkflowFailedError } from '@temporalio/client';
 
 import { durationText } from '../durations.js';
+import { resultLines } from './result-lines.js';
 import { failureOf, type FailureText } from './workflow-failure.js';
 import type { WorkflowSnapshot, WorkflowStatus } from './workflow-snapshot.js';
 
@@ -32,10 +33,11 @@ export async function outcomeOf(client: Client, snapshot: WorkflowSnapshot): Pro
   }
 }
 
+/** How it ended and, when it completed, what came of it; one fact a line. */
 export function outcomeText(outcome: WorkflowOutcome): string {
   const { workflowId, status, stage, failure, closedAt, startedAt } = outcome;
   const took = closedAt === null ? '' : ` after ${durationText(Date.parse(closedAt) - Date.parse(startedAt))}`;
-  if (failure === null) return `${workflowId}: ${status}${took}`;
+  if (failure === null) return [`${workflowId}: ${status}${took}`, ...resultLines(outcome)].join('\n');
   const where = stage === null || stage === 'done' ? '' : ` at stage ${stage}`;
   if (status === 'cancelled') return `${workflowId}: ${status}${took}${where}`;
   const next = failure.next === null ? '' : `\nnext  ${failure.next}`;

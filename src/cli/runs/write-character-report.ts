@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 
+import { slugOf } from '../../character/names.js';
 import { TowerError } from '../../errors.js';
 import { writeFileDurable, writeJsonDurable } from '../../files/durable-write.js';
 import { packageRoot } from '../../files/package-root.js';
@@ -10,6 +11,7 @@ import { readPictures } from '../../report/character-pictures.js';
 import { listRuns } from '../../training/list-runs.js';
 import { runDirectory } from '../../training/run-directory.js';
 import { readRunOwner } from '../../training/run-owner.js';
+import { characterWorkflowId } from '../../workflows/names.js';
 import type { CommandContext } from '../command-context.js';
 
 const runPattern = /^character_.+_v\d+$/;
@@ -17,7 +19,7 @@ const runPattern = /^character_.+_v\d+$/;
 /**
  * Writes the page of a character run of this machine, and its facts as JSON beside it. Needs no server.
  *
- * @param name - Workflow id or run id.
+ * @param name - Workflow id, run id, or what people call a run: `elara/2`, `elara` for the newest one of this machine.
  * @throws TowerError `NOT_FOUND`
  */
 export async function writeCharacterReport(
@@ -41,11 +43,25 @@ export async function writeCharacterReport(
 async function runOf(runsDirectory: string, name: string): Promise<string> {
   const runs = (await listRuns(runsDirectory)).filter((run) => runPattern.test(run));
   if (runs.includes(name)) return name;
+  const [, short = '', version] = /^(?:character-lora\/)?(.+?)(?:\/(\d+))?$/.exec(name) ?? [];
+  if (version === undefined) {
+    const newest = newestOf(slugOf(short), runs);
+    if (newest !== undefined) return newest;
+  }
+  const workflowId = characterWorkflowId(slugOf(short), Number(version));
   for (const run of runs.toReversed()) {
     const owner = await readRunOwner(runDirectory(join(runsDirectory, run)));
-    if (owner?.workflowId === name) return run;
+    if (owner?.workflowId === workflowId) return run;
   }
   throw new TowerError('NOT_FOUND', `this machine has no character run ${name}`, {
     next: runs.length === 0 ? 'It has no character run at all.' : `It has ${runs.slice(-8).join(', ')}.`,
   });
+}
+
+function newestOf(slug: string, runs: readonly string[]): string | undefined {
+  const numbers = runs.flatMap((run) => {
+    const [, of, number] = /^character_(.+)_v(\d+)$/.exec(run) ?? [];
+    return of === slug ? [Number(number)] : [];
+  });
+  return numbers.length === 0 ? undefined : `character_${slug}_v${Math.max(...numbers)}`;
 }

@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path';
 import { writeFileDurable, writeJsonDurable } from '../../files/durable-write.js';
 import { packageRoot } from '../../files/package-root.js';
 import { buildCycleReport } from '../../report/cycle-report.js';
-import { renderReport } from '../../report/render-report.js';
+import { renderCycleReport } from '../../report/cycle-page.js';
 import type { CommandContext } from '../command-context.js';
 import { readLedger } from '../data/read-ledger.js';
 
@@ -18,7 +18,7 @@ export async function writeReport(context: CommandContext, name: string, output:
   const fileName = `cycle-${(report.run?.version ?? report.logicalTime).replaceAll(/[:.]/g, '-')}.html`;
   const file = output === undefined ? join(home, 'reports', fileName) : resolve(output);
   const jsonFile = `${file.replace(/\.html?$/, '')}.json`;
-  await writeFileDurable(file, renderReport(report, { towerVersion: version }));
+  await writeFileDurable(file, renderCycleReport(report, { towerVersion: version }));
   await writeJsonDurable(jsonFile, report);
   context.output.result({ file, jsonFile, report }, file);
 }

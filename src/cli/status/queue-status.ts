@@ -2,10 +2,10 @@ import { hostNameOf } from '../../config/host-name.js';
 import type { Config } from '../../config/schema.js';
 import { gpuIndexes } from '../../gpu/devices.js';
 import { gpuQueue, hostQueue, towerQueue } from '../../temporal/task-queues.js';
+import { listLivingWorkers, type LivingWorker } from '../../temporal/living-workers.js';
 import { describeQueueBacklog } from '../../temporal/worker-queues.js';
 import type { CommandContext } from '../command-context.js';
 import type { TemporalSession } from '../temporal-client.js';
-import { listLivingWorkers, type LivingWorker } from './worker-list.js';
 
 /** One task queue: who serves it, and what waits in it. */
 export interface QueueStatus {
@@ -23,7 +23,7 @@ type Queue = Pick<QueueStatus, 'queue' | 'kind' | 'host' | 'gpuIndex'>;
 /** Every queue that the configuration makes Tower use, served or not. */
 export async function readQueues(session: TemporalSession, context: CommandContext): Promise<QueueStatus[]> {
   const queues = await queuesOf(context.config);
-  const workers = await listLivingWorkers(session);
+  const workers = await listLivingWorkers(session.client);
   return Promise.all(
     queues.map(async (queue) => ({
       ...queue,

@@ -5,21 +5,10 @@ import { findRunningServer } from '../../temporal/server-file.js';
 import { towerQueue } from '../../temporal/task-queues.js';
 import type { CommandContext } from '../command-context.js';
 import { readQueues, type QueueStatus } from './queue-status.js';
+import type { RunningWorkflow } from './running-workflow.js';
 import { explainWaiting } from './waiting-characters.js';
 import { withClient, type TemporalSession } from '../temporal-client.js';
 import { isPausedStage } from '../runs/workflow-snapshot.js';
-
-export interface RunningWorkflow {
-  readonly workflowId: string;
-  readonly runId: string;
-  readonly type: string;
-  readonly stage: string | null;
-  readonly paused: boolean;
-  readonly simulated: boolean;
-  readonly startedAt: string;
-  /** Why it does not go on, where that is not in its stage. */
-  readonly waitsFor: string | null;
-}
 
 export type ServerStatus =
   | {

@@ -4,7 +4,8 @@ import { agoText, localTime } from '../durations.js';
 import type { LocalStatus } from './local-status.js';
 import type { QueueStatus } from './queue-status.js';
 import { scheduleTable } from '../schedule/schedule-table.js';
-import type { RunningWorkflow, ServerStatus } from './server-status.js';
+import type { RunningWorkflow } from './running-workflow.js';
+import type { ServerStatus } from './server-status.js';
 import type { StatusReport } from './status-problems.js';
 import { pairsText, tableText } from '../table.js';
 

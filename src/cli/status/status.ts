@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 
 import { contextOf } from '../command-context.js';
-import type { SetExitCode } from '../program.js';
+import type { SetExitCode } from '../exit-codes.js';
 
 /** `tower status`. */
 export function addStatusCommand(program: Command, setExitCode: SetExitCode): void {

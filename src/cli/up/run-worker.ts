@@ -13,7 +13,7 @@ import { createWorkers, type WorkerRole } from '../../worker.js';
 import type { CommandContext } from '../command-context.js';
 import { lockStateDirectory } from './state-lock.js';
 import { withClient } from '../temporal-client.js';
-import type { WorkerOptions } from './worker.js';
+import type { WorkerOptions } from './worker-options.js';
 
 /**
  * Runs the workers of this process until SIGTERM or SIGINT. A training goes on without its worker; the next one adopts it.
@@ -47,14 +47,10 @@ async function runWorkers(context: CommandContext, options: WorkersOptions): Pro
   const { roles, name, log, secrets, embeddedOnly } = options;
   await withClient({ home: context.home, embeddedOnly }, async ({ client, server: { address, namespace, native } }) => {
     // Only now: once it is installed, the SDK's runtime keeps the process alive and takes its signals.
-    Runtime.install({
-      logger: sdkLogger(log),
-      // What `tower status` tells living workers by; the default of a minute would leave it blind for that long.
-      workerHeartbeatInterval: '5s',
-      telemetryOptions: {
-        logging: { forward: {}, filter: makeTelemetryFilterString({ core: 'WARN', other: 'INFO' }) },
-      },
-    });
+    installRuntime(
+      log,
+      roles.some(({ kind }) => kind === 'control') ? context.config.worker.metricsAddress : undefined,
+    );
     const connection = await NativeConnection.connect(native);
     try {
       const environment: WorkerEnvironment = {
@@ -75,6 +71,27 @@ async function runWorkers(context: CommandContext, options: WorkersOptions): Pro
       await connection.close();
     }
   });
+}
+
+/** @throws TowerError `METRICS_FAILED` when another program has the address. */
+function installRuntime(log: Log, metricsAddress: string | undefined): void {
+  try {
+    Runtime.install({
+      logger: sdkLogger(log),
+      // What `tower status` tells living workers by; the default of a minute would leave it blind for that long.
+      workerHeartbeatInterval: '5s',
+      telemetryOptions: {
+        logging: { forward: {}, filter: makeTelemetryFilterString({ core: 'WARN', other: 'INFO' }) },
+        ...(metricsAddress !== undefined && { metrics: { prometheus: { bindAddress: metricsAddress } } }),
+      },
+    });
+  } catch (error) {
+    if (metricsAddress === undefined) throw error;
+    throw new TowerError('METRICS_FAILED', `metrics cannot be served at ${metricsAddress}`, {
+      cause: error,
+      next: 'Set `worker.metricsAddress` to an address of this machine with a free port, or leave it out.',
+    });
+  }
 }
 
 /** The look is made beside the work: a server that does not answer now is asked again by the housekeeping schedule. */

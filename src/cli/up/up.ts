@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 
 import { contextOf } from '../command-context.js';
-import type { SetExitCode } from '../program.js';
+import type { SetExitCode } from '../exit-codes.js';
 
 /** `tower up`: server, schedules and workers on one machine. */
 export function addUpCommand(program: Command, setExitCode: SetExitCode): void {

@@ -1,6 +1,7 @@
 import { InvalidArgumentError, type Command } from 'commander';
 
 import { contextOf } from '../command-context.js';
+import type { RoleName, WorkerOptions } from './worker-options.js';
 
 /** `tower worker`: the workers of one process, against the embedded server or any Temporal address. */
 export function addWorkerCommand(program: Command): void {
@@ -15,14 +16,6 @@ export function addWorkerCommand(program: Command): void {
       await runWorkerProcess(await contextOf(command), options);
     });
 }
-
-export interface WorkerOptions {
-  readonly role: RoleName;
-  readonly gpu?: number;
-  readonly embedded?: boolean;
-}
-
-export type RoleName = 'control' | 'gpu' | 'all';
 
 function parseRole(value: string): RoleName {
   if (value === 'control' || value === 'gpu' || value === 'all') return value;

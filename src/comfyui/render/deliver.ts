@@ -4,6 +4,7 @@ import { basename, dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 
 import { TowerError } from '../../errors.js';
+import { namingFullDiskOf } from '../../files/disk-full.js';
 import { renameDurable } from '../../files/durable-write.js';
 import type { NodeOutputs, OutputFile } from '../answers.js';
 import type { ComfyuiClient } from '../client.js';
@@ -49,6 +50,10 @@ export async function deliverOutput(
   delivery: Delivery,
   context: DeliveryContext,
 ): Promise<DeliveredFile | OutputFault> {
+  return namingFullDiskOf(delivery.target, () => takeToTarget(delivery, context));
+}
+
+async function takeToTarget(delivery: Delivery, context: DeliveryContext): Promise<DeliveredFile | OutputFault> {
   const { target, file } = delivery;
   await mkdir(dirname(target), { recursive: true });
   const temporary = join(dirname(target), `.${basename(target)}.${randomBytes(6).toString('hex')}.tmp`);

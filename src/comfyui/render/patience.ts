@@ -10,6 +10,15 @@ export interface PatienceOptions {
   readonly log: Log;
   /** What had failed has succeeded: after an absence, or after faulty answers. */
   readonly onRecovery: (kind: 'away' | 'repeated', detail: string) => void;
+  /** ComfyUI is away, and is waited for; told after every try. The error is the one that it would end with if time were over. */
+  readonly onAway?: (error: TowerError) => void;
+  /** What earlier ones have waited of `awayMs`; kept up to date. */
+  readonly absence?: Absence;
+}
+
+/** How long ComfyUI has been waited for since it last answered, in milliseconds, over several turns on a GPU. */
+export interface Absence {
+  waitedMs: number;
 }
 
 const firstPauseMs = 100;
@@ -23,10 +32,19 @@ const faultCodes: ReadonlySet<string> = new Set(['COMFYUI_FAILED', 'COMFYUI_DOWN
 /** Repeats requests that change nothing while ComfyUI is away, for a limited time. */
 export class Patience {
   readonly #options: PatienceOptions;
+  readonly #absence: Absence;
+  #waitedBeforeMs: number;
   #away: { readonly since: number; readonly reason: string } | undefined;
 
   constructor(options: PatienceOptions) {
     this.#options = options;
+    this.#absence = options.absence ?? { waitedMs: 0 };
+    this.#waitedBeforeMs = this.#absence.waitedMs;
+  }
+
+  /** ComfyUI did not answer the last time. */
+  get isAway(): boolean {
+    return this.#away !== undefined;
   }
 
   /** @throws what `request` throws, when time or tries are used up, or when it is no passing fault. */
@@ -47,20 +65,33 @@ export class Patience {
         if (awayCodes.has(error.code)) this.#left(askedAt, error);
         else if (faultCodes.has(error.code)) faults.push(error.message);
         else throw error;
-        const tookMs = performance.now() - startedAt;
-        if (faults.length >= faultTries || tookMs > awayMs) throw givenUp(error, tookMs);
+        const tookMs = this.#waitedBeforeMs + performance.now() - startedAt;
+        if (faults.length >= faultTries || tookMs > awayMs) {
+          this.#forget();
+          throw givenUp(error, tookMs);
+        }
       }
       await delay(pauseMs, undefined, { signal });
     }
   }
 
-  #left(since: number, { message: reason }: TowerError): void {
-    if (this.#away !== undefined) return;
-    this.#options.log.warn({ error: reason }, 'ComfyUI is away; waiting for it');
-    this.#away = { since, reason };
+  #left(askedAt: number, error: TowerError): void {
+    const { message: reason } = error;
+    if (this.#away === undefined) {
+      this.#options.log.warn({ error: reason }, 'ComfyUI is away; waiting for it');
+      this.#away = { since: askedAt, reason };
+    }
+    this.#absence.waitedMs = this.#waitedBeforeMs + performance.now() - this.#away.since;
+    this.#options.onAway?.(error);
+  }
+
+  #forget(): void {
+    this.#waitedBeforeMs = 0;
+    this.#absence.waitedMs = 0;
   }
 
   #back(): void {
+    this.#forget();
     if (this.#away === undefined) return;
     const { since, reason } = this.#away;
     this.#away = undefined;

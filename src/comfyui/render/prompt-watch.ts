@@ -12,7 +12,8 @@ import type { RecoveryKind, RenderLimits } from './types.js';
 export type PromptOutcome =
   | PromptEnd
   /** ComfyUI does not know it: it has been restarted, somebody took the prompt out, or it never took it. */
-  | { readonly kind: 'gone'; readonly why: 'restarted' | 'deleted' | 'not-taken' }
+  | { readonly kind: 'gone'; readonly why: 'restarted' | 'deleted' }
+  | { readonly kind: 'gone'; readonly why: 'not-taken'; readonly answer: string }
   /** We took it out of the queue. */
   | { readonly kind: 'withdrawn' }
   /** Its limit passed while it waited, or while it ran. */

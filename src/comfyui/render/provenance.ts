@@ -4,6 +4,7 @@ import { z } from 'zod';
 
 import type { Graph } from '../graph.js';
 import type { PngFacts } from '../png.js';
+import { parsePythonJson } from '../python-json.js';
 
 /** Key under which Tower's own mark goes into a prompt's PNGs and lies in ComfyUI's queue. */
 export const markKey = 'tower';
@@ -30,15 +31,23 @@ export type Provenance = 'own' | 'same-graph' | 'foreign' | 'unmarked';
 export function provenanceOf(png: PngFacts | undefined, prompt: { promptId: string; graph: Graph }): Provenance {
   const mark = markIn({ [markKey]: jsonIn(png?.text.get(markKey)) });
   if (mark?.prompt_id === prompt.promptId) return 'own';
-  const graph = jsonIn(png?.text.get('prompt'));
+  const graph = graphSchema.safeParse(jsonIn(png?.text.get('prompt'))).data;
   if (graph === undefined) return mark === undefined ? 'unmarked' : 'foreign';
-  return isDeepStrictEqual(graph, JSON.parse(JSON.stringify(prompt.graph))) ? 'same-graph' : 'foreign';
+  return isDeepStrictEqual(graph, graphSchema.parse(JSON.parse(JSON.stringify(prompt.graph))))
+    ? 'same-graph'
+    : 'foreign';
 }
+
+/** Without `is_changed`, which ComfyUI itself writes into the nodes of a graph as it runs. */
+const graphSchema = z.record(
+  z.string(),
+  z.looseObject({}).transform((node) => ({ ...node, is_changed: undefined })),
+);
 
 function jsonIn(text: string | undefined): unknown {
   if (text === undefined) return undefined;
   try {
-    return JSON.parse(text) as unknown;
+    return parsePythonJson(text);
   } catch {
     return undefined;
   }

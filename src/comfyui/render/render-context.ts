@@ -20,6 +20,8 @@ export interface RenderContext {
   readonly submitting: Permits;
   /** Prompts that an earlier attempt has left running or finished. Each is taken once. */
   readonly known: Set<string>;
+  /** Those of them that had ended before this batch: what they ended with says nothing about now. */
+  readonly ended: ReadonlySet<string>;
   readonly log: Log;
   /** Ends all work. */
   readonly signal: AbortSignal;

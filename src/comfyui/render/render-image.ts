@@ -36,7 +36,10 @@ export async function renderImage(
 class ImageRendering {
   readonly #image: RenderImage;
   readonly #context: RenderContext;
+  /** Part of the prompt id. */
   #attempt = 1;
+  /** Attempts of this batch that ended badly. */
+  #badEnds = 0;
   #losses = 0;
   #failure: ExecutionError | undefined;
   /** It comes before images that have not been tried: a fault of the graph shows after few of them. */
@@ -82,9 +85,12 @@ class ImageRendering {
       watch.track(prompt);
       prompt.adopt();
       onRecovery('adopted', prompt, 'it was in ComfyUI before');
-    } else if (!(await this.#submit(prompt))) {
-      watch.release(prompt);
-      return { kind: 'gone', why: 'not-taken' };
+    } else {
+      const answer = await this.#submit(prompt);
+      if (answer !== undefined) {
+        watch.release(prompt);
+        return { kind: 'gone', why: 'not-taken', answer };
+      }
     }
     // The stop may have come while it was being submitted.
     if (isStopped()) await withdrawPending(client, [prompt], signal);
@@ -100,7 +106,8 @@ class ImageRendering {
     this.#leave = undefined;
   }
 
-  async #submit(prompt: TrackedPrompt): Promise<boolean> {
+  /** @returns why ComfyUI does not have it */
+  async #submit(prompt: TrackedPrompt): Promise<string | undefined> {
     const { submitting, signal, watch } = this.#context;
     const done = await submitting.acquire(signal);
     try {
@@ -140,11 +147,11 @@ class ImageRendering {
     switch (outcome.kind) {
       case 'gone': {
         const found = await this.#findOutput(prompt);
-        if (found === undefined) this.#lost(prompt, outcome.why);
+        if (found === undefined) this.#lost(prompt, outcome);
         return found;
       }
       case 'interrupted': {
-        const error = () => errors.renderInterrupted(prompt, this.#attempt);
+        const error = () => errors.renderInterrupted(prompt, this.#badEnds);
         this.#again('interrupted', prompt, { detail: `somebody interrupted it in ${outcome.nodeType}`, error });
         return undefined;
       }
@@ -167,28 +174,33 @@ class ImageRendering {
       failure.outOfMemory ? errors.renderOutOfMemory(prompt, failure) : errors.renderFailed(prompt, failure);
     const isSame = this.#failure?.nodeId === failure.nodeId && this.#failure.exception === failure.exception;
     if (isSame) throw error();
-    this.#failure = failure;
+    if (!this.#isOld(prompt)) this.#failure = failure;
     const detail = `${failure.nodeType}: ${failure.exception}: ${failure.message}`;
     this.#again(failure.outOfMemory ? 'out-of-memory' : 'failed', prompt, { detail, error });
   }
 
   #again(kind: RecoveryKind, prompt: TrackedPrompt, { detail, error }: { detail: string; error: () => Error }): void {
-    if (this.#attempt >= this.#context.limits.attempts) throw error();
+    if (!this.#isOld(prompt)) {
+      this.#badEnds += 1;
+      if (this.#badEnds >= this.#context.limits.attempts) throw error();
+    }
     this.#context.onRecovery(kind, prompt, detail);
     this.#attempt += 1;
   }
 
+  /** It ended in an earlier batch, which has counted that: the cause may be gone. */
+  #isOld({ promptId }: TrackedPrompt): boolean {
+    return this.#context.ended.has(promptId);
+  }
+
   /** It was not rendered, so it keeps its id. */
-  #lost(prompt: TrackedPrompt, why: Extract<PromptOutcome, { kind: 'gone' }>['why']): void {
-    const reasons = {
-      restarted: 'ComfyUI was restarted',
-      deleted: "somebody took it out of ComfyUI's queue",
-      'not-taken': 'ComfyUI did not take it',
-    };
+  #lost(prompt: TrackedPrompt, outcome: Extract<PromptOutcome, { kind: 'gone' }>): void {
+    const reason = reasonOfLoss(outcome);
     this.#losses += 1;
-    if (this.#losses >= this.#context.limits.losses) throw errors.renderLost(prompt, this.#losses, reasons[why]);
-    if (why === 'not-taken') return;
-    this.#context.onRecovery(why === 'restarted' ? 'lost' : 'deleted', prompt, `${reasons[why]}; submitted again`);
+    if (this.#losses >= this.#context.limits.losses) throw errors.renderLost(prompt, this.#losses, reason);
+    // That it was not taken is on record already.
+    if (outcome.why === 'not-taken') return;
+    this.#context.onRecovery(outcome.why === 'restarted' ? 'lost' : 'deleted', prompt, `${reason}; submitted again`);
   }
 
   /** ComfyUI forgets its history when it ends, but not its output folder. */
@@ -252,5 +264,16 @@ class ImageRendering {
     watch.release(prompt);
     if (others.length > 0) return errors.renderNotStarted(prompt, limits.startMs, others);
     return errors.comfyuiWedged(prompt, `it has waited ${limits.startMs / 1000} s, and nothing runs`);
+  }
+}
+
+function reasonOfLoss(outcome: Extract<PromptOutcome, { kind: 'gone' }>): string {
+  switch (outcome.why) {
+    case 'restarted':
+      return 'ComfyUI was restarted';
+    case 'deleted':
+      return "somebody took it out of ComfyUI's queue";
+    case 'not-taken':
+      return `ComfyUI did not take it: ${outcome.answer}`;
   }
 }

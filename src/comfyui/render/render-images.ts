@@ -29,6 +29,8 @@ const placesInQueue = 2;
 /** Of these, at most so many are being downloaded and checked. */
 const imagesInWork = placesInQueue + 3;
 const stopPollMs = 250;
+/** Reason of a batch that was stopped while it waited for ComfyUI: what it has left there is found by the next one. */
+const leftWaiting = new Error('stopped while ComfyUI was waited for');
 /** A submit under way may end after an abort, so that its prompt can be taken out again. */
 const submitGraceMs = 5_000;
 
@@ -40,7 +42,8 @@ const submitGraceMs = 5_000;
  * ComfyUI may restart, lose, repeat or garble anything in between: `onRecovery` says what was put right.
  *
  * An abort of the signal takes the waiting prompt out and interrupts the running one, if it is an own one; `shouldStop`
- * takes the waiting one out and lets the running one be delivered.
+ * takes the waiting one out and lets the running one be delivered, unless ComfyUI is away, or has not answered yet: then
+ * nobody waits for it.
  *
  * @throws the signal's reason; GraphRejectedError; a TowerError of `RENDER_FAILED`, `RENDER_OUTPUT_BAD`, `COMFYUI_TOO_OLD`,
  * `COMFYUI_REFUSED`, `COMFYUI_ANSWER_INVALID` (not retryable), `RENDER_OUT_OF_MEMORY`, `RENDER_INTERRUPTED`, `RENDER_LOST`,
@@ -70,6 +73,8 @@ class RenderBatch {
   readonly #working = new Set<Promise<void>>();
   readonly #recoveries: Partial<Record<RecoveryKind, number>> = {};
   #stopped: { readonly reason: string } | undefined;
+  /** Once ComfyUI has answered. */
+  #context: RenderContext | undefined;
   #delivered = 0;
   #rejected = 0;
 
@@ -87,15 +92,31 @@ class RenderBatch {
   }
 
   async run(): Promise<RenderSummary> {
-    const context = await this.#open();
+    const stopPoll = setInterval(() => this.#askStop(), stopPollMs);
+    try {
+      this.#context = await this.#open();
+      await this.#runOpen(this.#context);
+    } catch (error) {
+      if (this.#abort.signal.reason !== leftWaiting) throw error;
+    } finally {
+      clearInterval(stopPoll);
+    }
+    return {
+      delivered: this.#delivered,
+      rejected: this.#rejected,
+      stopped: this.#stopped ?? null,
+      recoveries: this.#recoveries,
+      server: this.#context?.server,
+    };
+  }
+
+  async #runOpen(context: RenderContext): Promise<void> {
     const { client, watch, server, log, signal } = context;
-    const stopPoll = setInterval(() => this.#askStop(context), stopPollMs);
     try {
       await this.#renderAll(context).catch((error: unknown) => this.end(error));
       while (this.#working.size > 0) await Promise.all(this.#working);
       signal.throwIfAborted();
     } finally {
-      clearInterval(stopPoll);
       await clearPrompts(
         client,
         watch.prompts.map(({ promptId }) => promptId),
@@ -103,17 +124,10 @@ class RenderBatch {
       );
       watch.close();
     }
-    return {
-      delivered: this.#delivered,
-      rejected: this.#rejected,
-      stopped: this.#stopped ?? null,
-      recoveries: this.#recoveries,
-      server,
-    };
   }
 
   async #open(): Promise<RenderContext> {
-    const { client, runKey, limits: given } = this.#request;
+    const { client, runKey, limits: given, absence } = this.#request;
     const { log } = this.#options;
     const { signal } = this.#abort;
     const limits = { ...defaultLimits, ...given };
@@ -121,10 +135,15 @@ class RenderBatch {
       this.#recovered(kind, prompt, detail);
     const patience = new Patience({
       ...{ awayMs: limits.awayMs, signal, log },
-      onRecovery: (kind, detail) => onRecovery(kind, {}, detail),
+      ...(absence !== undefined && { absence }),
+      onAway: (waitsFor) => this.#progress({ waitsFor }),
+      onRecovery: (kind, detail) => {
+        onRecovery(kind, {}, detail);
+        this.#progress({});
+      },
     });
     const server = await patience.with(() => client.serverFacts({ signal }));
-    const { known, cleared } = await surveyPrompts({ client, patience, signal }, runKey);
+    const { known, ended, cleared } = await surveyPrompts({ client, patience, signal }, runKey);
     for (const promptId of cleared) onRecovery('cleared', { promptId }, 'left by an earlier attempt');
     const watch = new PromptWatch({
       ...{ client, limits, patience, log, signal, onRecovery },
@@ -135,6 +154,7 @@ class RenderBatch {
       places: new Permits(placesInQueue),
       submitting: new Permits(1),
       known: new Set(known),
+      ended,
       submitSignal: this.#submitAbort.signal,
       isStopped: () => this.#stopped !== undefined,
     };
@@ -144,7 +164,7 @@ class RenderBatch {
     const inWork = new Permits(imagesInWork);
     for await (const image of this.#request.images) {
       const done = await inWork.acquire(context.signal);
-      this.#askStop(context);
+      this.#askStop();
       if (this.#stopped !== undefined) return;
       this.#track(this.#render(image, context).finally(done));
     }
@@ -165,14 +185,18 @@ class RenderBatch {
     }
   }
 
-  #askStop(context: RenderContext): void {
-    if (this.#stopped !== undefined) return;
-    try {
-      this.#stopped = this.#request.shouldStop?.();
-    } catch (error) {
-      this.end(error);
+  #askStop(): void {
+    const context = this.#context;
+    if (this.#stopped === undefined) {
+      try {
+        this.#stopped = this.#request.shouldStop?.();
+      } catch (error) {
+        this.end(error);
+      }
+      if (this.#stopped !== undefined && context !== undefined) this.#track(this.#withdraw(context));
     }
-    if (this.#stopped !== undefined) this.#track(this.#withdraw(context));
+    // Whoever waits for the GPU must not wait for ComfyUI too.
+    if (this.#stopped !== undefined && (context?.patience.isAway ?? true)) this.end(leftWaiting);
   }
 
   /** The prompt that waits must not begin. When it cannot be taken out, it is rendered and delivered. */
@@ -192,7 +216,8 @@ class RenderBatch {
   #progress(now: Partial<RenderProgress>): void {
     const { onProgress } = this.#options;
     try {
-      onProgress?.({ delivered: this.#delivered, key: undefined, step: undefined, steps: undefined, ...now });
+      const nothing = { key: undefined, step: undefined, steps: undefined, waitsFor: undefined };
+      onProgress?.({ delivered: this.#delivered, ...nothing, ...now });
     } catch (error) {
       this.end(error);
     }

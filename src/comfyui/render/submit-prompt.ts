@@ -11,10 +11,10 @@ import { clearPrompts } from './withdraw.js';
  * Submits a prompt once. When the answer is lost, what became of it is looked up, because ComfyUI would run it twice
  * (contracts/comfyui.md section 2.5).
  *
- * @returns whether ComfyUI has it.
+ * @returns why ComfyUI does not have it; `undefined`: it has.
  * @throws GraphRejectedError; TowerError `COMFYUI_TOO_OLD`, or of the connection when ComfyUI stays away.
  */
-export async function submitPrompt(prompt: TrackedPrompt, context: RenderContext): Promise<boolean> {
+export async function submitPrompt(prompt: TrackedPrompt, context: RenderContext): Promise<string | undefined> {
   const { client, server, log, patience, signal, onRecovery } = context;
   const { promptId, key, graph } = prompt;
   const mark: PromptMark = { run: context.runKey, key, prompt_id: promptId };
@@ -27,7 +27,7 @@ export async function submitPrompt(prompt: TrackedPrompt, context: RenderContext
       throw comfyuiTooOld(server.version);
     }
     prompt.accepted = true;
-    return true;
+    return undefined;
   } catch (error) {
     if (!isDoubtful(error)) {
       const isPartlyTaken = error instanceof GraphRejectedError && error.rejection.error === undefined;
@@ -41,7 +41,7 @@ export async function submitPrompt(prompt: TrackedPrompt, context: RenderContext
       prompt,
       `${prompt.accepted ? 'it had been taken' : 'it had not been taken; submitted again'} (${error.message})`,
     );
-    return prompt.accepted;
+    return prompt.accepted ? undefined : error.message;
   }
 }
 

@@ -9,6 +9,8 @@ const recentPrompts = 64;
 export interface Survey {
   /** Prompts that run or have ended, of whomever: they are not submitted again. */
   readonly known: ReadonlySet<string>;
+  /** Those of them that have ended, well or badly. */
+  readonly ended: ReadonlySet<string>;
   /** Own prompts that waited in the queue and have been taken out. */
   readonly cleared: readonly string[];
 }
@@ -21,13 +23,18 @@ export async function surveyPrompts(
   return patience.with(async () => {
     let queue = await client.queue({ signal });
     const cleared = queue.pending
-      .filter(({ pngInfo }) => markIn(pngInfo)?.run === runKey)
+      .filter(({ pngInfo, promptId }) => {
+        const mark = markIn(pngInfo);
+        // Whoever renders with the metadata of one of our images is somebody else.
+        return mark?.run === runKey && mark.prompt_id === promptId;
+      })
       .map((entry) => entry.promptId);
     if (cleared.length > 0) {
       await client.deleteQueued(cleared, { signal });
       queue = await client.queue({ signal });
     }
     const finished = await client.recentHistory(recentPrompts, { signal });
-    return { known: new Set([...queue.running.map(({ promptId }) => promptId), ...finished.keys()]), cleared };
+    const known = new Set([...queue.running.map(({ promptId }) => promptId), ...finished]);
+    return { known, ended: new Set(finished), cleared };
   });
 }

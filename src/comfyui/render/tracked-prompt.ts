@@ -49,7 +49,8 @@ export class TrackedPrompt {
 
   /** Its end by its messages alone; `undefined` while there is none, or when they do not say enough. */
   get success(): PromptEnd | undefined {
-    if (!this.#succeeded || Object.keys(this.#outputs).length === 0) return undefined;
+    const hasImage = Object.values(this.#outputs).some(({ images = [] }) => images.length > 0);
+    if (!this.#succeeded || !hasImage) return undefined;
     const { startedAt, concludedAt } = this;
     const renderMs = startedAt === undefined || concludedAt === undefined ? undefined : concludedAt - startedAt;
     const cached = this.#cachedNodes >= this.nodeCount;

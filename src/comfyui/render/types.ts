@@ -1,5 +1,7 @@
+import type { TowerError } from '../../errors.js';
 import type { ComfyuiClient, ServerFacts } from '../client.js';
 import type { Graph } from '../graph.js';
+import type { Absence } from './patience.js';
 
 /** One image to be rendered. */
 export interface RenderImage {
@@ -104,6 +106,8 @@ export interface RenderProgress {
   /** Sampling steps of the node that runs. */
   readonly step: number | undefined;
   readonly steps: number | undefined;
+  /** ComfyUI is away, and this is what its last answer was missed with. */
+  readonly waitsFor: TowerError | undefined;
 }
 
 export interface RenderRequest {
@@ -118,6 +122,8 @@ export interface RenderRequest {
   /** Asked several times a second; once it gives a reason, no further image is begun. */
   readonly shouldStop?: () => { readonly reason: string } | undefined;
   readonly limits?: Partial<RenderLimits>;
+  /** What was waited of `limits.awayMs` before; kept up to date. */
+  readonly absence?: Absence;
 }
 
 export interface RenderSummary {
@@ -127,5 +133,6 @@ export interface RenderSummary {
   /** Why it ended before all images were delivered. */
   readonly stopped: { readonly reason: string } | null;
   readonly recoveries: Readonly<Partial<Record<RecoveryKind, number>>>;
-  readonly server: ServerFacts;
+  /** `undefined`: stopped before ComfyUI had said anything. */
+  readonly server: ServerFacts | undefined;
 }

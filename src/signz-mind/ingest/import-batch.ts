@@ -1,12 +1,18 @@
 import type { ServiceOptions } from '../../service-options.js';
+import { JobThread } from '../../threads/job-thread.js';
 import type { RowCounts } from '../ledger/import-rows.js';
 import type { Ledger } from '../ledger/ledger.js';
-import { LoaderThread } from './loader-thread.js';
 import type { BatchToImport, ImportProgress } from './load-batch.js';
+import type { LoadJob } from './loader-program.js';
 
 export type { ImportProgress } from './load-batch.js';
 
-const loader = new LoaderThread();
+const loader = new JobThread<LoadJob, RowCounts | undefined, ImportProgress>({
+  name: 'loader',
+  program: 'signz-mind/ingest/loader-program',
+  // What keeps memory constant: garbage of parsed lines is collected instead of kept.
+  resourceLimits: { maxYoungGenerationSizeMb: 16, maxOldGenerationSizeMb: 256 },
+});
 
 /**
  * Imports one raw batch file in one transaction: all of its rows, or after a fault none. Bad rows are quarantined with
@@ -24,5 +30,5 @@ export async function importBatch(
   batch: BatchToImport,
   options: Pick<ServiceOptions<ImportProgress>, 'signal' | 'onProgress'>,
 ): Promise<RowCounts | undefined> {
-  return ledger.lendWriting((ledgerPath) => loader.load({ ledgerPath, batch }, options));
+  return ledger.lendWriting((ledgerPath) => loader.run({ ledgerPath, batch }, options));
 }

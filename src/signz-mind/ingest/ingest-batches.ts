@@ -10,6 +10,7 @@ import type { Ledger } from '../ledger/ledger.js';
 import type { SignzMindClient } from '../server/signz-mind-client.js';
 import { removeAbandonedDownloads } from '../server/download-batch.js';
 import { importBatch } from './import-batch.js';
+import type { IngestSummary } from './ingest-summary.js';
 
 export interface IngestInput {
   readonly client: SignzMindClient;
@@ -30,25 +31,6 @@ export interface IngestProgress {
   readonly total: number;
   /** Bytes of the batch handled so far. */
   readonly bytes?: number;
-}
-
-/** Counts of one cycle's ingest over all its attempts. `new + updated` rows are stored, `stale` and `duplicate` superseded. */
-export interface IngestSummary {
-  readonly listed: number;
-  readonly imported: number;
-  readonly alreadyImported: number;
-  /** Batches set aside in this cycle. */
-  readonly quarantined: number;
-  /** Batches left for the next cycle, with the reason. At most 20 are named. */
-  readonly postponed: readonly { readonly name: string; readonly reason: string }[];
-  readonly postponedCount: number;
-  readonly rows: {
-    readonly new: number;
-    readonly updated: number;
-    readonly stale: number;
-    readonly duplicate: number;
-    readonly quarantined: number;
-  };
 }
 
 const namedPostponed = 20;

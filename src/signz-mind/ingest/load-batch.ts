@@ -8,7 +8,7 @@ import { now, type BatchRecord } from '../ledger/batches.js';
 import type { SqliteDatabase } from '../ledger/database.js';
 import { RowWriter, type RowCounts } from '../ledger/import-rows.js';
 import { parseRow } from './batch-rows.js';
-import { LineSplitter, type FileLine } from './split-lines.js';
+import { LineSplitter, type FileLine } from '../../files/split-lines.js';
 
 export interface ImportProgress {
   readonly readBytes: number;

@@ -35,7 +35,7 @@ interface CountedBatch extends BatchBalance {
 }
 
 /**
- * Proves the invariant of design section 5 for every imported batch: rows in = rows stored + superseded + quarantined,
+ * Proves for every imported batch that no row was lost: rows in = rows stored + superseded + quarantined,
  * each line in exactly one of them, and the counters of the batch equal to the rows that are there.
  */
 export function checkLedger(ledger: Ledger): LedgerCheck {

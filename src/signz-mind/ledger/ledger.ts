@@ -13,7 +13,7 @@ import { currentSchemaVersion, migrate, schemaVersion } from './schema.js';
 import { WriteQueue } from './write-queue.js';
 
 /**
- * The ledger of the daily cycle: which batch, row, training run and delivery has reached what (design section 5).
+ * The ledger of the daily cycle: which batch, row, training run and delivery has reached what, so that no row is lost or trained twice.
  * SQLite with WAL and `synchronous=FULL`: what a method has promised survives a power cut.
  *
  * Written by one process per host; {@link Ledger.openReadOnly} is for everyone else.
@@ -95,18 +95,23 @@ export class Ledger implements LedgerAccess {
 
   /** A connection of its own that sees one unchanging state of the ledger until it is closed. */
   openSnapshot(): SqliteDatabase {
-    const snapshot = openConnection(this.path);
-    snapshot.exec('PRAGMA query_only = ON');
-    snapshot.exec('BEGIN');
-    // The first read fixes the state.
-    schemaVersion(snapshot);
-    return snapshot;
+    return openSnapshot(this.path);
   }
 
   close(): void {
     this.reader.close();
     this.#writer?.close();
   }
+}
+
+/** {@link Ledger.openSnapshot} for a thread that has only the path. */
+export function openSnapshot(path: string): SqliteDatabase {
+  const snapshot = openConnection(path);
+  snapshot.exec('PRAGMA query_only = ON');
+  snapshot.exec('BEGIN');
+  // The first read fixes the state.
+  schemaVersion(snapshot);
+  return snapshot;
 }
 
 /**

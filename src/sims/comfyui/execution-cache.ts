@@ -1,3 +1,5 @@
+import { randomUUID } from 'node:crypto';
+
 import { sha256Of } from '../../files/sha256.js';
 import { constantOf, linkOf, type Graph } from './graph.js';
 import { nodeClasses } from './node-classes.js';
@@ -12,7 +14,7 @@ export interface CachedNode {
 /** Results by what decides them: class, constants and all ancestors, not the node's id (contract comfyui 8). */
 export type ExecutionCache = Map<string, CachedNode>;
 
-/** The key of every node of a graph in the cache. */
+/** The key of every node of a graph in the cache. As the real server does, it writes into a node what may change beside its inputs. */
 export function nodeSignatures(graph: Graph, folders: ListedFolders): ReadonlyMap<string, string> {
   const signatures = new Map<string, string>();
   const signatureOf = (node: string): string => {
@@ -26,7 +28,17 @@ export function nodeSignatures(graph: Graph, folders: ListedFolders): ReadonlyMa
       const link = linkOf(value);
       inputs.push([name, link === undefined ? constantOf(value) : [signatureOf(link[0]), link[1]]]);
     }
-    const changed = declared?.changed?.(new NodeInputs(new Map(inputs)), folders);
+    let changed: unknown;
+    if (entry !== undefined && declared?.changed !== undefined) {
+      try {
+        changed = declared.changed(new NodeInputs(new Map(inputs)), folders);
+        entry.is_changed = [changed];
+      } catch {
+        // NaN equals nothing: the node runs anew each time.
+        changed = randomUUID();
+        entry.is_changed = Number.NaN;
+      }
+    }
     const signature = sha256Of(JSON.stringify([entry?.class_type, inputs, changed]));
     signatures.set(node, signature);
     return signature;

@@ -10,6 +10,7 @@ import sharp from 'sharp';
 import { json, type Answer } from './answers.js';
 import { sha256OfFile } from '../../files/sha256.js';
 import { undefinedIfAbsent } from '../../files/absent.js';
+import { pythonJson } from './png-text.js';
 import type { Route, RouteContext, ServerState } from './route.js';
 
 const types: Readonly<Record<string, string>> = {
@@ -166,5 +167,5 @@ function isOutside(root: string, path: string): boolean {
 export async function bytesOf(answer: Answer): Promise<Buffer> {
   if (answer.file !== undefined) return readFile(answer.file);
   if (answer.body !== undefined) return answer.body.bytes;
-  return answer.json === undefined ? Buffer.alloc(0) : Buffer.from(JSON.stringify(answer.json));
+  return answer.json === undefined ? Buffer.alloc(0) : Buffer.from(pythonJson(answer.json));
 }

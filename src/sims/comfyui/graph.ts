@@ -6,6 +6,7 @@ export const graphSchema = z.record(
   z.looseObject({
     class_type: z.string().optional(),
     inputs: z.record(z.string(), z.unknown()).default({}),
+    is_changed: z.unknown().optional(),
     _meta: z.looseObject({ title: z.string().optional() }).optional(),
   }),
 );

@@ -1,3 +1,4 @@
+import { kindOfFile } from '../../kohya/model-kind.js';
 import { readSafetensorsHeader } from '../../training/safetensors.js';
 import { TowerError } from '../../errors.js';
 import type { AppliedLora } from './picture.js';
@@ -79,7 +80,7 @@ const loraLoader: NodeClass = {
     const clip = inputs.value('clip', 'CLIP');
     const strengths = [inputs.number('strength_model'), inputs.number('strength_clip')] as const;
     if (strengths[0] === 0 && strengths[1] === 0) return { outputs: [model, clip] };
-    const apply = await loadedLora(context, inputs.text('lora_name'));
+    const apply = await loadedLora(context, inputs.text('lora_name'), model.text);
     return {
       outputs: [
         { ...model, loras: [...model.loras, ...apply(strengths[0])] },
@@ -100,7 +101,7 @@ const loraLoaderModelOnly: NodeClass = {
     const model = inputs.value('model', 'MODEL');
     const strengthModel = inputs.number('strength_model');
     if (strengthModel === 0) return { outputs: [model] };
-    const apply = await loadedLora(context, inputs.text('lora_name'));
+    const apply = await loadedLora(context, inputs.text('lora_name'), model.text);
     return { outputs: [{ ...model, loras: [...model.loras, ...apply(strengthModel)] }] };
   },
 };
@@ -108,10 +109,25 @@ const loraLoaderModelOnly: NodeClass = {
 /** Nodes that read model files. What is in them does not matter, except that they are whole and what a LoRA contains. */
 export const loaderNodes: readonly NodeClass[] = [checkpointLoaderSimple, vaeLoader, loraLoader, loraLoaderModelOnly];
 
-/** How a LoRA is applied at some strength; not at all when its weights are zero or the strength is. */
-async function loadedLora(context: NodeContext, name: string): Promise<(strength: number) => AppliedLora[]> {
-  const content = await context.loraContent(existingFile(context, 'loras', name));
+/**
+ * How a LoRA is applied at some strength; not at all when its weights are zero or the strength is, or when it is for another kind
+ * of model: none of its keys fits then.
+ */
+async function loadedLora(
+  context: NodeContext,
+  name: string,
+  checkpoint: string,
+): Promise<(strength: number) => AppliedLora[]> {
+  const path = existingFile(context, 'loras', name);
+  const model = context.models.find('checkpoints', checkpoint);
+  const content = (await isForAnother(path, model)) ? null : await context.loraContent(path);
   return (applied) => (content === null || applied === 0 ? [] : [{ content, strength: applied }]);
+}
+
+async function isForAnother(lora: string, model: string | undefined): Promise<boolean> {
+  if (model === undefined) return false;
+  const [its, wanted] = await Promise.all([kindOfFile(lora), kindOfFile(model)]);
+  return its !== undefined && wanted !== undefined && its !== wanted;
 }
 
 async function wholeFile(context: NodeContext, folder: string, name: string): Promise<void> {

@@ -20,9 +20,17 @@ function textChunk(keyword: string, text: string): Buffer {
   return chunk;
 }
 
+/** JSON as Python writes it, with numbers that JSON has no word for: `NaN`, `Infinity`. */
+export function pythonJson(value: unknown): string {
+  const marked = JSON.stringify(value, (_, item: unknown) =>
+    typeof item === 'number' && !Number.isFinite(item) ? `\0${item}` : item,
+  );
+  return marked.replace(/"\\u0000(NaN|-?Infinity)"/g, '$1');
+}
+
 /** JSON as Python writes it into PNGs: every other character escaped. */
 export function asciiJson(value: unknown): string {
-  return JSON.stringify(value).replace(
+  return pythonJson(value).replace(
     /[\u007f-\uffff]/g,
     (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
   );

@@ -9,12 +9,18 @@ import { queueTuple, type HistoryEntry, type QueueItem } from './prompt-queue.js
 import type { Route, RouteContext } from './route.js';
 import { validateGraph } from './validate.js';
 
+/** What Python's `float` makes of it: `nan`, too. */
+const pythonFloat = z.preprocess(
+  (value) => (typeof value === 'string' && /^\s*[+-]?nan\s*$/i.test(value) ? Number.NaN : value),
+  z.union([z.nan(), z.coerce.number()]),
+);
+
 const submitSchema = z.looseObject({
   prompt: graphSchema.optional(),
   prompt_id: z.unknown().optional(),
   client_id: z.string().optional(),
   extra_data: z.record(z.string(), z.unknown()).default({}),
-  number: z.coerce.number().optional(),
+  number: pythonFloat.optional(),
   front: z.boolean().default(false),
   partial_execution_targets: z.array(z.string()).nullish(),
 });

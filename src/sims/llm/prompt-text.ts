@@ -1,4 +1,5 @@
 import { SeededRandom } from '../../seeded-random.js';
+import { stylePrefixes } from '../../syntx/generation/request-text.js';
 import { shuffled } from '../../syntx/learning/distributions.js';
 
 const openings = [
@@ -28,12 +29,22 @@ const closings = [
   'Vermeide Wiederholungen.',
 ];
 
-/** A prompt about what a message asks for: the same for the same message and number, another for any other. */
+/**
+ * A prompt about what a message asks for, which names its subject and its style: the same for the same message and number,
+ * another for any other. So a simulated wrapper service can have styles that it likes.
+ */
 export function simulatedPromptText(message: string, repetition: number): string {
   const random = new SeededRandom(`${message}/${repetition}`);
   const topic = /„([^“]+)“/.exec(message)?.[1] ?? message.split('\n')[0]!.replace(/^Formuliere [^:]+: /, '');
+  const style = styleOf(message);
   const opening = openings[random.between(0, openings.length - 1)]!(topic.trim().slice(0, 80));
   const chosen = shuffled(random, aspects).slice(0, random.between(3, 4));
   const mark = `Blickwinkel ${random.hex(4)} (simuliert).`;
-  return `${opening} ${mark}\n${chosen.map((aspect) => `- ${aspect}`).join('\n')}\n${random.pick(['', closings[0]!, closings[1]!, closings[2]!])}`.trim();
+  return `${opening}${style === undefined ? '' : ` Stil: ${style}.`} ${mark}\n${chosen.map((aspect) => `- ${aspect}`).join('\n')}\n${random.pick(['', closings[0]!, closings[1]!, closings[2]!])}`.trim();
+}
+
+/** As the producer words it: in the task when it has learned, otherwise by the lead-in alone. */
+function styleOf(message: string): string | undefined {
+  const said = /im Stil „([^“]+)“/.exec(message)?.[1];
+  return said ?? Object.entries(stylePrefixes).find(([, prefix]) => message.startsWith(prefix))?.[0];
 }

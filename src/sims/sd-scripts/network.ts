@@ -1,3 +1,5 @@
+import { basename } from 'node:path';
+
 import { SeededRandom } from '../../seeded-random.js';
 import { writeFileDurable } from '../../files/durable-write.js';
 import { simulatedComment } from '../../kohya/lora-check.js';
@@ -48,12 +50,19 @@ export interface Weights {
   readonly fault?: 'zero' | 'nan' | undefined;
 }
 
+/** What a LoRA says of itself. */
+interface LoraOrder {
+  readonly script: string;
+  readonly args: Arguments;
+  readonly metadata: Readonly<Record<string, string>>;
+}
+
 /** Writes a LoRA of these modules as sd-scripts does: atomically, for its owner alone. */
 export async function writeLora(
   path: string,
   modules: readonly Module[],
   weights: Weights,
-  order: { readonly args: Arguments; readonly metadata: Readonly<Record<string, string>> },
+  order: LoraOrder,
 ): Promise<void> {
   const { args } = order;
   const rank = numberOf(args, 'network_dim', 4);
@@ -84,23 +93,29 @@ export async function writeLora(
   await writeFileDurable(path, Buffer.concat([length, json, ...data]), 0o600);
 }
 
+function baseModelVersionOf(script: string, args: Arguments): string {
+  if (script === 'sdxl_train_network.py') return 'sdxl_base_v1-0';
+  if (script === 'flux_train_network.py') return 'flux1';
+  return `sd_v${args['v2'] === true ? 2 : 1}${args['v_parameterization'] === true ? '_v' : ''}`;
+}
+
 /** The keys that others read; all values are texts made by Python. */
-function metadataOf({
-  args,
-  metadata,
-}: {
-  args: Arguments;
-  metadata: Readonly<Record<string, string>>;
-}): Record<string, string> {
+function metadataOf({ script, args, metadata }: LoraOrder): Record<string, string> {
   const comment = `${simulatedComment} ${textOf(args, 'training_comment') ?? ''}`;
+  const model = textOf(args, 'pretrained_model_name_or_path') ?? '';
   const common = {
+    ss_base_model_version: baseModelVersionOf(script, args),
     ss_network_module: String(args['network_module']),
     ss_network_dim: String(args['network_dim']),
     ss_network_alpha: String(args['network_alpha']),
   };
   // Also where no metadata is wanted: nobody may take it for a real one.
   if (args['no_metadata'] === true) return { ...common, ss_training_comment: simulatedComment };
-  const rest = { ss_output_name: textOf(args, 'output_name') ?? 'None', ss_training_comment: comment };
+  const rest = {
+    ss_sd_model_name: basename(model),
+    ss_output_name: textOf(args, 'output_name') ?? 'None',
+    ss_training_comment: comment,
+  };
   return { ...common, ...rest, ...metadata };
 }
 

@@ -27,16 +27,22 @@ export async function saveState(
   folder: string,
   state: TrainingState,
   counter: EpochCounter,
-  how: { readonly modules: readonly Module[]; readonly args: Arguments; readonly torn: boolean },
+  how: {
+    readonly script: string;
+    readonly modules: readonly Module[];
+    readonly args: Arguments;
+    readonly torn: boolean;
+  },
 ): Promise<void> {
   log(`[RANK 0] Saving current state to ${folder}`);
   await mkdir(folder, { recursive: true });
   const trainState = { current_epoch: counter.epoch, current_step: counter.stepOfLaunch };
   log(`save train state to ${join(folder, 'train_state.json')} at epoch ${counter.epoch} step ${counter.stepOfLaunch}`);
   await writeFile(join(folder, 'train_state.json'), JSON.stringify(trainState));
-  const { modules, args } = how;
-  await writeLora(join(folder, 'model.safetensors'), modules, { chain: state.chain }, { args, metadata: {} });
-  log(`[RANK 0] Model weights saved in ${join(folder, 'model.safetensors')}`);
+  const { modules, ...order } = how;
+  const file = join(folder, 'model.safetensors');
+  await writeLora(file, modules, { chain: state.chain }, { ...order, metadata: {} });
+  log(`[RANK 0] Model weights saved in ${file}`);
   for (const [what, file] of [
     ['Optimizer state', 'optimizer.bin'],
     ['Scheduler state', 'scheduler.bin'],

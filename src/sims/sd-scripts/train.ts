@@ -1,9 +1,11 @@
-import { rmSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { isAbsolute, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { sha256Of } from '../../files/sha256.js';
+import { baseModels } from '../../kohya/base-model.js';
+import { kindOfFile } from '../../kohya/model-kind.js';
 import { numberOf, textOf, type Arguments } from './command-line.js';
 import { Bar, log, logSimply, print, PythonError, PythonExit } from './console.js';
 import { readImages, type Images } from './dataset.js';
@@ -37,10 +39,33 @@ export async function simulateTraining(
   checkScheduler(args);
   log('preparing accelerator');
   print('accelerator device: cpu');
+  await checkModel(script, args);
   const training = new Training({ script, args, images, simulation, fault });
   await mkdir(outputDirectory, { recursive: true });
   await training.run();
   if (fault?.kind === 'fail-after-save') throw new PythonExit(1);
+}
+
+/** What is no file is taken for a folder of diffusers, then for a model of the hub; an absolute path is none. */
+async function checkModel(script: string, args: Arguments): Promise<void> {
+  const model = textOf(args, 'pretrained_model_name_or_path') ?? '';
+  if (isAbsolute(model) && !existsSync(model)) {
+    throw new PythonError(
+      'ValueError',
+      `The provided pretrained_model_name_or_path "${model}" is neither a valid local path nor a valid repo id. Please check the parameter.`,
+    );
+  }
+  const kind = await kindOfFile(model);
+  if (kind !== undefined && baseModels[kind].script !== script) {
+    throw new PythonError('RuntimeError', `Error(s) in loading state_dict: "${model}" has other keys (simulated)`);
+  }
+  if (script !== baseModels.flux.script) return;
+  for (const name of ['clip_l', 't5xxl', 'ae']) {
+    const path = textOf(args, name);
+    if (path === undefined || !existsSync(path)) {
+      throw new PythonError('FileNotFoundError', `No such file or directory: ${path ?? `None (${name})`}`);
+    }
+  }
 }
 
 function checkScheduler(args: Arguments): void {
@@ -188,11 +213,16 @@ class Training {
   }
 
   async #saveLora(name: string, epoch: number): Promise<void> {
-    const { args, fault } = this.#input;
+    const { script, args, fault } = this.#input;
     print(`\nsaving checkpoint: ${this.#path(name)}`);
     const kind = fault?.kind === 'zero-lora' ? 'zero' : Number.isNaN(this.#losses.mean) ? 'nan' : undefined;
     const metadata = { ss_epoch: String(epoch), ss_steps: String(this.#stepOfLaunch) };
-    await writeLora(this.#path(name), this.#modules, { chain: this.#state.chain, fault: kind }, { args, metadata });
+    await writeLora(
+      this.#path(name),
+      this.#modules,
+      { chain: this.#state.chain, fault: kind },
+      { script, args, metadata },
+    );
   }
 
   #removeLora(epoch: number): void {
@@ -202,10 +232,10 @@ class Training {
   }
 
   async #saveState(name: string, epoch: number): Promise<void> {
-    const { args, fault } = this.#input;
+    const { script, args, fault } = this.#input;
     const torn = fault?.kind === 'torn-state' && this.#state.step >= (fault.atStep ?? 1);
     const counter = { epoch, stepOfLaunch: this.#stepOfLaunch };
-    await saveState(this.#path(name), this.#state, counter, { modules: this.#modules, args, torn });
+    await saveState(this.#path(name), this.#state, counter, { script, modules: this.#modules, args, torn });
   }
 
   #path(name: string): string {

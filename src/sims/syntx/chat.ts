@@ -102,10 +102,11 @@ function answerBody(
 ): unknown {
   const { response, chain, latencyMs, request } = answer;
   const base = { request_id: randomUUID(), ...(chain !== null && { wrapper_chain: chain }) };
-  if (oldAnswer) return { response, metadata: { ...base, latency_ms: latencyMs } };
+  const last = { latency_ms: latencyMs, simulated: true };
+  if (oldAnswer) return { response, metadata: { ...base, ...last } };
   return {
     response,
-    metadata: { ...base, format: request.format ?? null, format_fields: [], style: null, latency_ms: latencyMs },
+    metadata: { ...base, format: request.format ?? null, format_fields: [], style: null, ...last },
     field_flow: [],
     debug_info: request.debug ? { prompt_len: request.prompt.length } : null,
     style_info: null,

@@ -5,6 +5,7 @@ import { namesIn, undefinedIfAbsent } from '../../files/absent.js';
 import type { ServiceOptions } from '../../service-options.js';
 import type { SyntxLogs } from '../logs/syntx-logs.js';
 import type { SyntxQueue } from '../queue/syntx-queue.js';
+import { removeOldRuns } from './old-runs.js';
 
 const hourMs = 3_600_000;
 
@@ -13,10 +14,14 @@ export interface CleanAges {
   readonly temporaryMs: number;
   readonly brokenMs: number;
   readonly logMs: number;
+  /** Of folders of producer runs that are published. */
+  readonly runMs: number;
 }
 
-/** The guide's. */
-export const defaultCleanAges: CleanAges = { temporaryMs: 24 * hourMs, brokenMs: 24 * hourMs, logMs: 90 * 24 * hourMs };
+/** The guide's, and Tower's for its own. */
+export const defaultCleanAges: CleanAges = {
+  ...{ temporaryMs: 24 * hourMs, brokenMs: 24 * hourMs, logMs: 90 * 24 * hourMs, runMs: 30 * 24 * hourMs },
+};
 
 export interface CleanRequest {
   readonly queue: SyntxQueue;
@@ -25,6 +30,8 @@ export interface CleanRequest {
   readonly logDirectory: string;
   /** Names the run in `cleanup.log`. */
   readonly run: string;
+  /** Where the producer has a folder for each of its runs. */
+  readonly runDirectory: string;
   /** Reports what would be done, and does nothing. */
   readonly dryRun?: boolean;
   readonly ages?: Partial<CleanAges>;
@@ -32,7 +39,7 @@ export interface CleanRequest {
 }
 
 export interface CleanedFile {
-  readonly kind: 'temporary' | 'broken' | 'log';
+  readonly kind: 'temporary' | 'broken' | 'log' | 'run';
   readonly path: string;
   readonly ageHours: number;
   /** Where it has been moved; `null`: it was deleted. */
@@ -41,25 +48,40 @@ export interface CleanedFile {
 
 /**
  * Cleans up by the guide's three rules: old files in `.tmp` are deleted, old prompts without metadata are set aside in
- * `.broken`, `*.log` files of 90 days are deleted. Every file is reported, here and in `cleanup.log`.
+ * `.broken`, `*.log` files of 90 days are deleted. The folders of producer runs, which are Tower's own, are deleted, too, when
+ * everything of theirs has been in the queue for long. Every file is named in `cleanup.log` before it goes, so that a crash leaves
+ * nothing unreported.
  */
 export async function cleanQueue(
   request: CleanRequest,
   { signal, log }: ServiceOptions,
 ): Promise<readonly CleanedFile[]> {
-  const { queue, dryRun = false, now = new Date() } = request;
-  const ages = { ...defaultCleanAges, ...request.ages };
+  const { dryRun = false } = request;
   signal.throwIfAborted();
+  const found = await cleaned(request, true);
+  await request.logs.cleanup(request.run, found.map(describe), dryRun);
+  if (dryRun) {
+    for (const file of found) log.info({ ...file, dryRun }, 'would be cleaned away');
+    return found;
+  }
+  const gone = await cleaned(request, false);
+  for (const file of gone) log.info(file, 'cleaned away');
+  return gone;
+}
+
+/** Finds what is old enough, and without `dryRun` cleans it away. */
+async function cleaned(request: CleanRequest, dryRun: boolean): Promise<readonly CleanedFile[]> {
+  const { queue, now = new Date() } = request;
+  const ages = { ...defaultCleanAges, ...request.ages };
   const temporary = await queue.removeTemporary({ olderThanMs: ages.temporaryMs, dryRun });
   const broken = await queue.setAsideBroken({ olderThanMs: ages.brokenMs, dryRun });
-  const cleaned = [
+  const runs = await removeOldRuns(request.runDirectory, { olderThanMs: ages.runMs, dryRun, now });
+  return [
     ...temporary.map(({ path, ageMs }) => cleanedFile('temporary', path, ageMs)),
     ...broken.map(({ path, ageMs, movedTo }) => cleanedFile('broken', path, ageMs, movedTo)),
     ...(await removeOldLogs(request.logDirectory, { olderThanMs: ages.logMs, dryRun, now })),
+    ...runs.map(({ path, ageMs }) => cleanedFile('run', path, ageMs)),
   ];
-  for (const file of cleaned) log.info({ ...file, dryRun }, dryRun ? 'would be cleaned away' : 'cleaned away');
-  await request.logs.cleanup(request.run, cleaned.map(describe), dryRun);
-  return cleaned;
 }
 
 async function removeOldLogs(
@@ -83,6 +105,8 @@ function cleanedFile(kind: CleanedFile['kind'], path: string, ageMs: number, mov
 }
 
 function describe({ kind, path, ageHours, movedTo }: CleanedFile): string {
-  const what = { temporary: 'temporary file', broken: 'prompt without metadata', log: 'old log' }[kind];
+  const what = { temporary: 'temporary file', broken: 'prompt without metadata', log: 'old log', run: 'producer run' }[
+    kind
+  ];
   return movedTo === null ? `🗑️ ${what} ${path} (${ageHours} h)` : `📦 ${what} ${path} (${ageHours} h) → ${movedTo}`;
 }

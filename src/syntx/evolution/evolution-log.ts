@@ -6,8 +6,10 @@ import { instantOf, localTimestamp } from '../queue/local-time.js';
 import {
   evolutionLine,
   evolutionLineSchema,
+  failedRunSchema,
   generationRecordSchema,
   type EvolutionLine,
+  type FailedRun,
   type GenerationRecord,
 } from './generation-record.js';
 import { readLines, rotatedFiles } from './log-files.js';
@@ -35,6 +37,7 @@ export interface PastGeneration {
 }
 
 const recordFile = 'generations.jsonl';
+const failureFile = 'failed-runs.jsonl';
 
 /**
  * `evolution.jsonl` in upstream form, one line for each run with learning, and beside it `generations.jsonl`, in which every run
@@ -62,16 +65,44 @@ export class EvolutionLog {
   async append(record: GenerationRecord): Promise<void> {
     const { directory, file = 'evolution.jsonl', timeZone } = this.#options;
     const { learnedFrom } = record;
+    // Two attempts at once may both find it missing.
+    const unless = JSON.stringify(record.run);
     if (learnedFrom !== null && !(await this.#lines()).some(({ tower }) => tower?.run === record.run)) {
       const timestamp = localTimestamp(new Date(record.at), timeZone);
-      await appendEntry(join(directory, file), evolutionLine({ ...record, learnedFrom }, timestamp));
+      await appendEntry(join(directory, file), evolutionLine({ ...record, learnedFrom }, timestamp), { unless });
     }
     if (!(await this.#records()).some(({ run }) => run === record.run)) {
-      await appendEntry(join(directory, recordFile), JSON.stringify(generationRecordSchema.parse(record)));
+      await appendEntry(join(directory, recordFile), JSON.stringify(generationRecordSchema.parse(record)), { unless });
     }
   }
 
-  /** Every run that is known, oldest first. */
+  /**
+   * Records that a run has failed, once. What it has paid for may be published by a later run all the same.
+   *
+   * @throws TowerError `DISK_FULL` (retryable)
+   */
+  async appendFailure(failed: FailedRun): Promise<void> {
+    const { run } = failed;
+    if ((await this.#failures()).some((known) => known.run === run)) return;
+    const line = JSON.stringify(failedRunSchema.parse(failed));
+    await appendEntry(join(this.#options.directory, failureFile), line, { unless: JSON.stringify(run) });
+  }
+
+  /**
+   * Runs that have failed and left nothing, oldest first. What a run had paid for before it failed may be in the queue since:
+   * then it stands in {@link history} with its prompts.
+   */
+  async failures(): Promise<FailedRun[]> {
+    const recorded = new Set((await this.#records()).map(({ run }) => run));
+    return (await this.#failures()).filter(({ run }) => !recorded.has(run));
+  }
+
+  /** How a run has failed, also when its prompts are in the queue since; `undefined` when it has not. */
+  async failureOf(isMeant: (run: string) => boolean): Promise<FailedRun | undefined> {
+    return (await this.#failures()).find(({ run }) => isMeant(run));
+  }
+
+  /** Every run that is known, oldest first; those that failed are in {@link failures}. */
   async history(): Promise<PastGeneration[]> {
     const records = await this.#records();
     const recorded = new Set(records.map(({ run }) => run));
@@ -83,6 +114,11 @@ export class EvolutionLog {
     return [...own, ...others.map((line) => this.#past(line))].sort(
       (a, b) => a.at - b.at || a.generation - b.generation,
     );
+  }
+
+  async #failures(): Promise<FailedRun[]> {
+    const failed = await readLines(join(this.#options.directory, failureFile), failedRunSchema, this.#options.log);
+    return failed.sort((a, b) => Date.parse(a.at) - Date.parse(b.at));
   }
 
   async #records(): Promise<GenerationRecord[]> {

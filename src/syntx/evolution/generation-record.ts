@@ -42,6 +42,17 @@ export const generationRecordSchema = z.object({
 
 export type GenerationRecord = z.output<typeof generationRecordSchema>;
 
+/** A run that ended without recording a generation: a line of `failed-runs.jsonl`, beside the other. */
+export const failedRunSchema = z.object({
+  version: z.literal(1),
+  run: z.string().min(1),
+  /** ISO 8601 UTC: its logical time. */
+  at: z.string(),
+  reason: z.string(),
+});
+
+export type FailedRun = z.output<typeof failedRunSchema>;
+
 /** A line of `evolution.jsonl` (contract syntx 2.6); Tower's own key comes last. */
 export const evolutionLineSchema = z.looseObject({
   timestamp: z.string(),

@@ -1,3 +1,4 @@
+import axios from 'axios';
 import OpenAI, { APIConnectionError, APIError } from 'openai';
 import { z } from 'zod';
 
@@ -36,10 +37,12 @@ const answerSchema = z.looseObject({
 /** Ollama and its like want no key, the client library wants one. */
 const noKey = 'none';
 
+const limitMarginMs = 5_000;
+
 /** One OpenAI-compatible chat endpoint. Calls are not repeated here, and no error or log shows the key. */
 export class ChatEndpoint {
   readonly #client: OpenAI;
-  readonly #apiKey: string;
+  readonly #apiKey: string | undefined;
   readonly #options: Pick<GenerationOptions, 'model' | 'parameters' | 'timeoutSeconds'>;
 
   /**
@@ -51,11 +54,12 @@ export class ChatEndpoint {
     apiKey: string | undefined,
   ) {
     requireApiKey(options, apiKey);
-    this.#apiKey = apiKey ?? noKey;
+    this.#apiKey = apiKey;
     this.#options = options;
     this.#client = new OpenAI({
-      ...{ apiKey: this.#apiKey, baseURL: options.baseUrl, maxRetries: 0, logLevel: 'off' },
-      fetch: fetchExplained,
+      ...{ apiKey: apiKey ?? noKey, baseURL: options.baseUrl, maxRetries: 0, logLevel: 'off' },
+      // The library's own limit, of ten minutes by default, must not come before ours.
+      ...{ fetch: fetchExplained, timeout: options.timeoutSeconds * 1000 + limitMarginMs },
     });
   }
 
@@ -65,7 +69,6 @@ export class ChatEndpoint {
    * @throws ChatError for every failure of the endpoint; the reason of `signal` when that is aborted.
    */
   async ask(message: string, signal: AbortSignal): Promise<ChatAnswer> {
-    // The library's own time limit ends when the headers are there.
     const limit = AbortSignal.timeout(this.#options.timeoutSeconds * 1000);
     let value: unknown;
     try {
@@ -74,7 +77,7 @@ export class ChatEndpoint {
       });
     } catch (error) {
       signal.throwIfAborted();
-      if (limit.aborted) throw new ChatError('connection', `no whole answer within ${this.#options.timeoutSeconds} s`);
+      if (limit.aborted) throw new ChatError('connection', tooSlow(this.#options));
       throw this.#chatError(error);
     }
     const parsed = answerSchema.safeParse(value);
@@ -83,7 +86,8 @@ export class ChatEndpoint {
     const { message: answer, finish_reason: finishReason } = choices[0]!;
     return {
       ...{ id: id ?? null, model, text: answer.content ?? null },
-      ...{ finishReason: finishReason ?? null, refusal: answer.refusal ?? null },
+      // Some servers always have the field, and leave it empty.
+      ...{ finishReason: finishReason ?? null, refusal: answer.refusal === '' ? null : (answer.refusal ?? null) },
       usage: { inputTokens: usage?.prompt_tokens ?? 0, outputTokens: usage?.completion_tokens ?? 0 },
     };
   }
@@ -97,13 +101,13 @@ export class ChatEndpoint {
     if (error instanceof APIConnectionError) return new ChatError('connection', this.#shown(rootCause(error).message));
     const message = this.#shown(error instanceof Error ? error.message : error);
     if (error instanceof APIError) return ChatError.ofStatus(error.status as number | undefined, error.code, message);
-    // A connection that is cut inside the body comes from fetch itself.
-    return new ChatError(error instanceof TypeError ? 'connection' : 'other', message);
+    return new ChatError('other', message);
   }
 
   #shown(value: unknown): string {
     const text = typeof value === 'string' ? value : JSON.stringify(value);
-    return (text ?? 'nothing').replaceAll(this.#apiKey, '[key]').slice(0, 300);
+    const shown = text ?? 'nothing';
+    return (this.#apiKey === undefined ? shown : shown.replaceAll(this.#apiKey, '[key]')).slice(0, 300);
   }
 }
 
@@ -114,14 +118,27 @@ function rootCause(error: Error): Error {
   return cause;
 }
 
-/** The library drops what errors say unless they say it under `error`, as OpenAI does; servers in Python have `detail`. */
-async function fetchExplained(url: string | URL | Request, init?: RequestInit): Promise<Response> {
-  const response = await fetch(url, init);
-  if (response.ok) return response;
-  const text = await response.text();
-  const said = errorSchema.safeParse(parseJson(text));
-  const body = said.success ? text : JSON.stringify({ error: { message: text.trim() || 'no reason given' } });
-  return new Response(body, { status: response.status, headers: { 'content-type': 'application/json' } });
+function tooSlow({ timeoutSeconds }: Pick<GenerationOptions, 'timeoutSeconds'>): string {
+  return `no whole answer within ${timeoutSeconds} s (syntx.generation.timeoutSeconds)`;
+}
+
+/**
+ * What the library calls as `fetch`. Node's own ends a call after five minutes without headers, and a model on a CPU may take
+ * longer; here only the signal ends it. The library drops what errors say unless they say it under `error`, as OpenAI does;
+ * servers in Python have `detail`.
+ */
+async function fetchExplained(url: string | URL | Request, init: RequestInit = {}): Promise<Response> {
+  const { status, data, headers } = await axios.request<string>({
+    url: url instanceof Request ? url.url : url.toString(),
+    ...{ method: init.method ?? 'GET', data: init.body, signal: init.signal ?? undefined },
+    headers: Object.fromEntries(new Headers(init.headers)),
+    ...{ responseType: 'text', transformResponse: [], validateStatus: null, proxy: false },
+  });
+  const isOk = status >= 200 && status < 300;
+  if (isOk) return new Response(data, { status, headers: { 'content-type': String(headers['content-type'] ?? '') } });
+  const said = errorSchema.safeParse(parseJson(data));
+  const body = said.success ? data : JSON.stringify({ error: { message: data.trim() || 'no reason given' } });
+  return new Response(body, { status, headers: { 'content-type': 'application/json' } });
 }
 
 const errorSchema = z.looseObject({ error: z.looseObject({ message: z.string() }) });

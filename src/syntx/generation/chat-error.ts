@@ -22,6 +22,7 @@ export class ChatError extends Error {
 
   static ofStatus(status: number | undefined, code: string | null | undefined, message: string): ChatError {
     if (status === 401 || status === 403) return new ChatError('key', message);
+    if (status === 402) return new ChatError('quota', message);
     if (status === 404) return new ChatError('model', message);
     if (status === 429) return new ChatError(code === 'insufficient_quota' ? 'quota' : 'rate-limit', message);
     return new ChatError(status !== undefined && status >= 500 ? 'server' : 'other', message);

@@ -5,6 +5,7 @@ import type { PlannedPrompt } from '../learning/draw.js';
 import { stripped } from '../scores/python-text.js';
 import type { ChatAnswer, ChatEndpoint } from './chat-endpoint.js';
 import { ChatError } from './chat-error.js';
+import type { EndpointPatience } from './endpoint-patience.js';
 import { gptCost, type GptCost } from './gpt-cost.js';
 import { gptQuality } from './gpt-quality.js';
 import type { GenerationOptions } from './options.js';
@@ -19,15 +20,12 @@ import {
 import { isRefusal } from './refusal.js';
 import { requestText, sentText, type RequestContext } from './request-text.js';
 import type { NearDuplicates } from './similarity.js';
-
-/** Pauses before a call is repeated for a rate limit or a connection; after the last one the prompt has failed. */
-const transportPausesMs = [1000, 2000, 4000];
-const mostRefusals = 4;
-const refusalPauseMs = 1000;
-const mostSimilar = 3;
+import { mostRefusals, mostSimilar, refusalPauseMs, transportPausesMs } from './time-limits.js';
 
 export interface PromptTools {
   readonly endpoint: ChatEndpoint;
+  /** Of the whole run. */
+  readonly patience: EndpointPatience;
   readonly options: GenerationOptions;
   readonly context: RequestContext;
   /** Texts that the new one must differ from; what is made is added at once. */
@@ -40,9 +38,9 @@ export interface PromptTools {
 }
 
 /**
- * Makes one prompt: asks again for rate limits and connections (1, 2, 4 s), after refusals with other wording (3 times, 1 s
- * apart), and when the text is nearly one that is there already (twice). What was made is kept at once, and every call is
- * recorded.
+ * Makes one prompt: asks again for rate limits and connections (1, 2, 4 s) while there is patience, after refusals with other
+ * wording (3 times, 1 s apart), and when the text is nearly one that is there already (twice). What was made is kept at once,
+ * and every call is recorded.
  *
  * @throws only the reason of `signal`, and errors of `onPrompt` and `onCall`.
  */
@@ -114,11 +112,14 @@ class PromptAttempt {
 
   /** One answer, however many calls it takes; the retries are those of the whole prompt. */
   async #ask(sent: string, signal: AbortSignal): Promise<ChatAnswer> {
+    const { endpoint, patience } = this.#tools;
     for (;;) {
       try {
-        return await this.#tools.endpoint.ask(sent, signal);
+        const answer = await endpoint.ask(sent, signal);
+        patience.renew();
+        return answer;
       } catch (error) {
-        const pauseMs = transportPausesMs[this.#retries];
+        const pauseMs = patience.isOver ? undefined : transportPausesMs[this.#retries];
         if (!(error instanceof ChatError) || !error.isRetried || pauseMs === undefined) throw error;
         this.#retries += 1;
         await this.#pause(pauseMs, signal);
@@ -134,16 +135,21 @@ class PromptAttempt {
     const made: MadePrompt = {
       ...this.#tried(),
       ...{ text, quality: gptQuality(text), cost, servedBy: answer.model },
-      simulated: /simulated/i.test(answer.model),
+      simulated: isSimulated(answer),
     };
     await this.#tools.onPrompt(made);
-    await this.#tools.onCall({ key: keyOf(answer), line: successLine(made, sent), cost: paidCost(cost) });
+    await this.#tools.onCall({
+      key: keyOf(answer),
+      line: successLine(made, sent),
+      cost: paidCost(cost),
+      simulated: made.simulated,
+    });
     return made;
   }
 
   async #failed(failure: PromptFailure, error: string): Promise<FailedPrompt> {
     const failed: FailedPrompt = { ...this.#tried(), failure, error };
-    await this.#tools.onCall({ key: randomUUID(), line: failureLine(failed), cost: null });
+    await this.#tools.onCall({ key: randomUUID(), line: failureLine(failed), cost: null, simulated: false });
     return failed;
   }
 
@@ -158,7 +164,7 @@ class PromptAttempt {
       ...{ duration_ms: durationMs, retry_count: retries, refusal_attempts: this.#refusals },
       ...{ quality_score: null, cost, style: this.#planned.style, category: this.#planned.category },
     };
-    await this.#tools.onCall({ key: keyOf(answer), line, cost: paidCost(cost) });
+    await this.#tools.onCall({ key: keyOf(answer), line, cost: paidCost(cost), simulated: isSimulated(answer) });
   }
 
   #tried(): Omit<FailedPrompt, 'failure' | 'error'> {
@@ -179,8 +185,14 @@ class PromptAttempt {
   }
 }
 
+/** Simulated models are named so. */
+function isSimulated({ model }: ChatAnswer): boolean {
+  return /simulated/i.test(model);
+}
+
+/** The endpoint's own id alone would not do: those of local servers repeat. */
 function keyOf({ id }: ChatAnswer): string {
-  return id ?? randomUUID();
+  return `${id ?? 'call'}/${randomUUID()}`;
 }
 
 function paidCost(cost: GptCost): Required<GptCost> | null {

@@ -3,7 +3,8 @@ import pMap from 'p-map';
 import type { ServiceOptions } from '../../service-options.js';
 import type { LearnedFrom, PlannedPrompt } from '../learning/draw.js';
 import { ChatEndpoint } from './chat-endpoint.js';
-import { hopelessFailures, nothingMade } from './generation-errors.js';
+import { EndpointPatience } from './endpoint-patience.js';
+import { costLimitReached, failuresOfEndpoint, hopelessFailures, nothingMade } from './generation-errors.js';
 import { generatePrompt } from './generate-prompt.js';
 import type { GenerationOptions } from './options.js';
 import type { CallRecord, FailedPrompt, MadePrompt } from './prompt-result.js';
@@ -15,6 +16,10 @@ export interface GenerationRequest {
   readonly learnedFrom: LearnedFrom | null;
   /** Numbers of the plan that an earlier attempt has made and kept. */
   readonly done: ReadonlySet<number>;
+  /** When the first attempt of the run began to ask, in milliseconds since 1970. Default: now. */
+  readonly askingSince?: number;
+  /** USD that earlier attempts have paid: the limit is for the whole run. Default 0. */
+  readonly spent?: number;
   /** Prompts that new ones must differ from: those of an earlier attempt, those that wait, the latest ones. */
   readonly recent: readonly { readonly name: string; readonly text: string }[];
   readonly apiKey: string | undefined;
@@ -42,7 +47,7 @@ export interface GenerationSummary {
   readonly failed: readonly FailedPrompt[];
   /** Why the rest of the plan was not tried; `null` when all of it was. */
   readonly stopped: string | null;
-  /** Everything that was paid, in USD. */
+  /** Everything that was paid, earlier attempts included, in USD. */
   readonly paid: number;
   /** The endpoint says that it is simulated. */
   readonly simulated: boolean;
@@ -55,19 +60,22 @@ const mostFailuresInARow = 5;
  * Makes the prompts of a plan, several at a time; each is kept at once, so that a crash loses none that was paid for. Nothing
  * made at all is an error; otherwise what failed is part of the result.
  *
- * @throws TowerError `LLM_KEY_MISSING`; of the endpoint when not one prompt was made (see generation-errors.ts); what `onPrompt`
- *   and `onCall` throw.
+ * @throws TowerError `LLM_KEY_MISSING`; `COST_LIMIT`; of the endpoint when not one prompt was made (see generation-errors.ts);
+ *   what `onPrompt` and `onCall` throw.
  */
 export async function generatePrompts(
   request: GenerationRequest,
   { signal, log, onProgress }: ServiceOptions<GenerationProgress>,
 ): Promise<GenerationSummary> {
-  const { plan, done, options } = request;
-  const run = new GenerationRun(options);
+  const { plan, done, options, spent = 0, askingSince = Date.now() } = request;
+  const hasEarlier = done.size > 0;
+  // What an earlier attempt has made came of completions since then.
+  const patience = new EndpointPatience(hasEarlier ? Date.now() : askingSince);
+  const run = new GenerationRun(options, { spent, hasEarlier, patience });
   const known = new NearDuplicates(options.similarityLimit);
   for (const { name, text } of request.recent) known.add(name, text);
   const tools = {
-    ...{ options, known, pauseFactor: request.pauseFactor },
+    ...{ options, known, patience, pauseFactor: request.pauseFactor },
     endpoint: new ChatEndpoint(options, request.apiKey),
     context: { learnedFrom: request.learnedFrom, feedbackStrength: options.feedbackStrength },
     onPrompt: request.onPrompt,
@@ -97,7 +105,10 @@ export async function generatePrompts(
   );
   signal.throwIfAborted();
   run.broken.throwIfAborted();
-  if (done.size + run.made.length === 0 && run.failed.length > 0) throw nothingMade(run.failed);
+  if (done.size + run.made.length === 0) {
+    if (run.failed.length > 0) throw nothingMade(run.failed, patience);
+    if (run.stopped !== null) throw costLimitReached(run.stopped);
+  }
   return run.summary();
 }
 
@@ -108,12 +119,21 @@ class GenerationRun {
   stopped: string | null = null;
   readonly #options: GenerationOptions;
   readonly #broken = new AbortController();
+  readonly #hasEarlier: boolean;
+  readonly #patience: EndpointPatience;
   #inARow = 0;
-  #paid = 0;
+  #paid: number;
   #simulated = false;
 
-  constructor(options: GenerationOptions) {
+  constructor(
+    options: GenerationOptions,
+    earlier: { readonly spent: number; readonly hasEarlier: boolean; readonly patience: EndpointPatience },
+  ) {
     this.#options = options;
+    this.#paid = earlier.spent;
+    this.#hasEarlier = earlier.hasEarlier;
+    this.#patience = earlier.patience;
+    this.#keepLimit();
   }
 
   /** Aborted with what went wrong outside of the endpoint. */
@@ -135,10 +155,7 @@ class GenerationRun {
       this.failed.push(result);
       this.#judge(result);
     }
-    const { costLimit } = this.#options;
-    if (costLimit !== undefined && this.#paid >= costLimit) {
-      this.stopped ??= `${this.#paid.toFixed(4)} USD were paid, the limit is ${costLimit}`;
-    }
+    this.#keepLimit();
   }
 
   summary(): GenerationSummary {
@@ -149,12 +166,22 @@ class GenerationRun {
     };
   }
 
-  /** What a model says of one subject tells nothing about the next; what the endpoint does, does. */
+  /** What a model says of one subject tells nothing about the next; what the endpoint does, or does not understand, does. */
   #judge({ failure, error }: FailedPrompt): void {
     if (hopelessFailures.has(failure)) this.stopped ??= error;
-    const isOfEndpoint = failure === 'connection' || failure === 'rate-limit' || failure === 'server';
+    const isOfEndpoint = failuresOfEndpoint.has(failure);
+    if (isOfEndpoint && this.#patience.isOver) this.stopped ??= `${this.#patience.text}, the last call: ${error}`;
     this.#inARow = isOfEndpoint ? this.#inARow + 1 : 0;
     if (this.#inARow >= mostFailuresInARow)
       this.stopped ??= `${this.#inARow} prompts in a row failed, the last with ${error}`;
+    // Four calls without a connection, and never one with: nobody is there.
+    const neverAnswered = this.made.length === 0 && !this.#hasEarlier;
+    if (failure === 'connection' && neverAnswered) this.stopped ??= error;
+  }
+
+  #keepLimit(): void {
+    const { costLimit } = this.#options;
+    if (costLimit === undefined || this.#paid < costLimit) return;
+    this.stopped ??= `${this.#paid.toFixed(4)} USD were paid, the limit is ${costLimit}`;
   }
 }

@@ -45,12 +45,14 @@ export interface FailedPrompt extends Tried {
 
 /** One call, for the logs of the original (contract syntx 6.1, 6.2). */
 export interface CallRecord {
-  /** Names this call: the answer's id where there is one. */
+  /** Names this call: begins with the answer's id where there is one. */
   readonly key: string;
   /** A line of `gpt_prompts.jsonl` but for its timestamp. */
   readonly line: Readonly<Record<string, unknown>>;
   /** For `costs.jsonl`; `null` when nothing was paid or the model has no price. */
   readonly cost: Required<GptCost> | null;
+  /** The endpoint says that it is simulated: nobody is charged for it. */
+  readonly simulated: boolean;
 }
 
 /** The keys of the generation in the queue's metadata (contract syntx 1.3). */

@@ -1,7 +1,7 @@
 import type { LearnedFrom, PlannedPrompt } from '../learning/draw.js';
 
 /** Lead-ins by style; a style of one's own gets none (contract syntx 2.4). */
-const stylePrefixes: Readonly<Record<string, string>> = {
+export const stylePrefixes: Readonly<Record<string, string>> = {
   technisch: 'Formuliere technisch und präzise: ',
   kreativ: 'Formuliere kreativ und mit Metaphern: ',
   akademisch: 'Formuliere wissenschaftlich: ',

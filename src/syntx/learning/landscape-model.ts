@@ -31,9 +31,12 @@ export interface WrapperModel {
   readonly jobs: readonly ScoredJob[];
 }
 
-/** Rough divisions are enough to estimate the spread, and quick. */
-const coarseBlock = 50;
-const fineBlock = 20;
+/**
+ * Scores of a block, at whose ends changes are looked for. Rough divisions are enough to estimate the spread, and quick. With many
+ * cells a change shows later, and looking for it takes longer, so blocks grow with them.
+ */
+const coarseBlock = (cells: number) => Math.max(50, cells);
+const fineBlock = (cells: number) => Math.max(20, Math.ceil(cells / 2));
 /** Less probable beginnings are not followed up. */
 const leastProbability = 0.02;
 /** How many of the latest scores tell which wrapper will score the next prompts. */
@@ -59,7 +62,7 @@ export class LandscapeModel {
     const remembered = jobs.slice(-options.memoryScores);
     const latest = remembered.slice(-shareWindow);
     this.grid = grid;
-    this.wrappers = chosenWrappers(remembered, options.wrapper).map((name) => {
+    this.wrappers = chosenWrappers({ remembered, latest }, options.wrapper).map((name) => {
       const ofWrapper = remembered.filter(({ wrapper }) => wrapper === name);
       const share = latest.filter(({ wrapper }) => wrapper === name).length / latest.length;
       return { name, share, jobs: ofWrapper, ...learn(grid, ofWrapper, options) };
@@ -103,9 +106,12 @@ function learn(
   const scores = jobs.map((job) => ({ cell: grid.indexOf(job)!, score: job.score }));
   const ranks = percentiles(scores);
   const guess = noiseFromNeighbours(ranks);
-  const rough = findChanges(grid, ranks, guess, { expectedLength, blockLength: coarseBlock });
+  const rough = findChanges(grid, ranks, guess, { expectedLength, blockLength: coarseBlock(grid.size) });
   const rankSpread = estimateSpread(grid, divided(grid, ranks, rough.division), guess);
-  const { beginnings, division } = findChanges(grid, ranks, rankSpread, { expectedLength, blockLength: fineBlock });
+  const { beginnings, division } = findChanges(grid, ranks, rankSpread, {
+    expectedLength,
+    blockLength: fineBlock(grid.size),
+  });
   return {
     spread: estimateSpread(grid, divided(grid, scores, division), noiseFromNeighbours(scores)),
     current: beginnings
@@ -136,9 +142,21 @@ function divided(grid: CellGrid, scores: readonly CellScore[], division: readonl
   return division.map((from, index) => CellStatistics.of(grid.size, scores.slice(from, division[index + 1])));
 }
 
-function chosenWrappers(jobs: readonly ScoredJob[], kept: string | undefined): string[] {
+/** Those of the latest scores go first: what is drawn next is for them. */
+function chosenWrappers(
+  { remembered, latest }: { readonly remembered: readonly ScoredJob[]; readonly latest: readonly ScoredJob[] },
+  kept: string | undefined,
+): string[] {
+  const [lately, ever] = [countsByWrapper(latest), countsByWrapper(remembered)];
+  const rank = (name: string) => (name === kept ? Infinity : (lately.get(name) ?? 0));
+  const difference = (a: string, b: string) => (rank(a) === rank(b) ? 0 : rank(b) - rank(a));
+  return [...ever.keys()]
+    .sort((a, b) => difference(a, b) || (ever.get(b) ?? 0) - (ever.get(a) ?? 0) || compareText(a, b))
+    .slice(0, mostWrappers);
+}
+
+function countsByWrapper(jobs: readonly ScoredJob[]): Map<string, number> {
   const counts = new Map<string, number>();
   for (const { wrapper } of jobs) counts.set(wrapper, (counts.get(wrapper) ?? 0) + 1);
-  const rank = (name: string) => (name === kept ? Infinity : (counts.get(name) ?? 0));
-  return [...counts.keys()].sort((a, b) => rank(b) - rank(a) || compareText(a, b)).slice(0, mostWrappers);
+  return counts;
 }

@@ -1,6 +1,7 @@
 import { mkdir, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
+import { TowerError } from '../../errors.js';
 import { namingFullDisk } from '../../files/disk-full.js';
 
 /** How much of a log's end is searched for an entry that may be there already. */
@@ -19,22 +20,23 @@ export interface EntryOptions {
  * Appends an entry of whole lines with one write, so that several processes can share the file. After a torn line it begins a
  * new one. An activity that is repeated does not log twice.
  *
- * @throws TowerError `DISK_FULL` (retryable)
+ * @returns whether it was appended; `false` when it was there already.
+ * @throws TowerError `DISK_FULL` (retryable), `LOG_FORBIDDEN`
  */
-export async function appendEntry(path: string, entry: string, options: EntryOptions = {}): Promise<void> {
+export async function appendEntry(path: string, entry: string, options: EntryOptions = {}): Promise<boolean> {
   // One after the other, or two attempts of one activity could both find that the entry is missing.
   const turn = (turns.get(path) ?? Promise.resolve()).then(() => appendOnce(path, entry, options));
   const settled = turn.catch(() => undefined);
   turns.set(path, settled);
-  await turn.finally(() => {
+  return turn.finally(() => {
     if (turns.get(path) === settled) turns.delete(path);
   });
 }
 
-const turns = new Map<string, Promise<void>>();
+const turns = new Map<string, Promise<unknown>>();
 
-async function appendOnce(path: string, entry: string, options: EntryOptions): Promise<void> {
-  await namingFullDisk(path, async () => {
+async function appendOnce(path: string, entry: string, options: EntryOptions): Promise<boolean> {
+  return namingForbidden(path, async () => {
     await mkdir(dirname(path), { recursive: true });
     const file = await open(path, 'a+');
     try {
@@ -43,12 +45,28 @@ async function appendOnce(path: string, entry: string, options: EntryOptions): P
       const { buffer } = await file.read({ buffer: Buffer.alloc(length), position: size - length });
       const end = buffer.toString('utf8');
       const isRecent = mtimeMs >= (options.writtenSince ?? 0);
-      if (options.unless !== undefined && isRecent && afterLast(end, options.since).includes(options.unless)) return;
+      if (options.unless !== undefined && isRecent && afterLast(end, options.since).includes(options.unless))
+        return false;
       await file.appendFile(`${end === '' || end.endsWith('\n') ? '' : '\n'}${entry}\n`);
+      return true;
     } finally {
       await file.close();
     }
   });
+}
+
+/** What no retry mends is said once, and not tried for a day. */
+async function namingForbidden<Result>(path: string, work: () => Promise<Result>): Promise<Result> {
+  try {
+    return await namingFullDisk(path, work);
+  } catch (error) {
+    const { code } = error as { code?: unknown };
+    if (!['EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'EISDIR', 'EEXIST', 'ELOOP'].includes(String(code))) throw error;
+    throw new TowerError('LOG_FORBIDDEN', `the log ${path} cannot be written (${String(code)})`, {
+      ...{ cause: error, details: { path } },
+      next: 'Give the user that runs Tower the right to write there, or set `syntx.logDirectory` and `syntx.dataLogDirectory`.',
+    });
+  }
 }
 
 function afterLast(text: string, marker: string | undefined): string {

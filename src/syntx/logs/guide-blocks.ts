@@ -3,8 +3,8 @@ export interface ProducerBlock {
   readonly generation: number;
   /** Jobs that it learned from; 0 draws at random. */
   readonly learnedFrom: number;
-  readonly minimumScore: number;
-  readonly averageScore: number | null;
+  /** Of these, the ones with a good score: how many, from which score on, and their mean. */
+  readonly good: { readonly jobs: number; readonly minimumScore: number; readonly averageScore: number | null };
   /** Styles and categories that won. */
   readonly patterns: readonly string[];
   readonly prompts: readonly {
@@ -42,14 +42,14 @@ export function runLine(run: string): string {
 
 /** The block of a producer run, as the guide shows it. */
 export function producerBlock(run: string, block: ProducerBlock): string {
-  const { generation, prompts, learnedFrom, averageScore, patterns } = block;
+  const { generation, prompts, learnedFrom, good, patterns } = block;
   const successful = prompts.filter(({ error }) => error === null).length;
   const learned =
     learnedFrom === 0
       ? ['   ℹ️ No high-quality jobs yet: random topics and styles']
       : [
-          `   ✅ Found ${learnedFrom} high-quality jobs (score >= ${block.minimumScore})`,
-          ...(averageScore === null ? [] : [`   📊 Avg Score: ${rounded(averageScore)}/100`]),
+          `   ✅ Found ${good.jobs} high-quality jobs (score >= ${good.minimumScore})`,
+          ...(good.averageScore === null ? [] : [`   📊 Avg Score: ${rounded(good.averageScore)}/100`]),
           ...(patterns.length === 0 ? [] : [`   📊 Patterns: ${patterns.join(', ')}`]),
         ];
   const generated = prompts.map(
@@ -58,8 +58,7 @@ export function producerBlock(run: string, block: ProducerBlock): string {
   );
   return [
     `🧬 SYNTX EVOLUTIONARY PRODUCER - Generation ${generation}`,
-    runLine(run),
-    '📚 PHASE 1: LEARNING FROM PROCESSED/',
+    ...producerMark(run),
     ...learned,
     '',
     `🎨 PHASE 2: GENERATING ${prompts.length} OPTIMIZED PROMPTS`,
@@ -76,9 +75,18 @@ export function producerBlock(run: string, block: ProducerBlock): string {
   ].join('\n');
 }
 
-/** A producer run that made nothing, and why. */
-export function skippedProducerBlock(run: string, reason: string): string {
-  return ['🧬 SYNTX EVOLUTIONARY PRODUCER', runLine(run), `   ⏸️ Nothing generated: ${oneLine(reason)}`, ''].join('\n');
+/** Lines that only the block of a run that has published has: one that was not finished may stand in the log before it. */
+export function producerMark(run: string): string[] {
+  return [runLine(run), '📚 PHASE 1: LEARNING FROM PROCESSED/'];
+}
+
+/** A producer run that made nothing, and why. @param kept prompts that it has made before, and that a later run publishes. */
+export function skippedProducerBlock(run: string, reason: string, kept = 0): string {
+  const what =
+    kept === 0
+      ? `Nothing generated: ${oneLine(reason)}`
+      : `Not finished: ${oneLine(reason)}; ${kept} prompts are kept, the next run publishes them`;
+  return ['🧬 SYNTX EVOLUTIONARY PRODUCER', runLine(run), `   ⏸️ ${what}`, ''].join('\n');
 }
 
 export function consumerStart(run: string, { workerId, wrapper, batchSize }: ConsumerStart): string {
@@ -92,7 +100,7 @@ export function consumerStart(run: string, { workerId, wrapper, batchSize }: Con
 
 /** First line of a job's entry. */
 export function processingLine(baseName: string): string {
-  return `Processing: ${baseName}.txt`;
+  return `Processing: ${withoutControls(baseName)}.txt`;
 }
 
 /** @param processed the name under which the job was processed. */
@@ -115,12 +123,23 @@ export function consumerEnd({ processed, failed }: ConsumerEnd): string {
 
 export function cleanupBlock(run: string, lines: readonly string[], dryRun: boolean): string {
   const title = dryRun ? '🧹 QUEUE CLEANUP (dry run: nothing is changed)' : '🧹 QUEUE CLEANUP';
-  const found = lines.length === 0 ? ['   ✅ Nothing to clean'] : lines.map((line) => `   ${oneLine(line)}`);
+  const found = lines.length === 0 ? ['   ✅ Nothing to clean'] : lines.map(cleanedLine);
   return [title, runLine(run), ...found, ''].join('\n');
 }
 
+/** One line of a clean-up. Paths may be long and are named whole. */
+export function cleanedLine(text: string): string {
+  return `   ${withoutControls(text).trim()}`;
+}
+
 function oneLine(text: string): string {
-  return text.replaceAll(/\s+/g, ' ').trim().slice(0, 300);
+  return withoutControls(text.replaceAll(/\s+/g, ' ')).trim().slice(0, 300);
+}
+
+/** A name or message of somebody else's makes no lines of its own, and no colours where the log is shown. */
+function withoutControls(text: string): string {
+  // eslint-disable-next-line no-control-regex -- control characters are what must not get into the log
+  return text.replaceAll(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g, '\ufffd');
 }
 
 function rounded(value: number): string {

@@ -33,6 +33,8 @@ export interface CostRecord {
   readonly outputCost: number;
   readonly totalCost: number;
   readonly currency: string;
+  /** The endpoint says that it is simulated: the line says it too, under a key of Tower's. */
+  readonly simulated?: boolean;
 }
 
 /** Own key of a line, after all of the original's: which call it is about. */
@@ -65,7 +67,7 @@ export function costLine(record: CostRecord, timestamp: string): string {
   return JSON.stringify({
     ...{ timestamp, input_tokens: record.inputTokens, output_tokens: record.outputTokens },
     ...{ input_cost: record.inputCost, output_cost: record.outputCost, total_cost: record.totalCost },
-    ...{ currency: record.currency, [ownKey]: record.key },
+    ...{ currency: record.currency, [ownKey]: record.key, ...(record.simulated === true && { tower_simulated: true }) },
   });
 }
 

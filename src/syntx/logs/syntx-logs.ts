@@ -4,12 +4,14 @@ import { localMinute, localTimestamp } from '../queue/local-time.js';
 import { jobIdOf } from '../queue/job-name.js';
 import { appendEntry } from './append-entry.js';
 import {
+  cleanedLine,
   cleanupBlock,
   consumedJob,
   consumerEnd,
   consumerStart,
   processingLine,
   producerBlock,
+  producerMark,
   runLine,
   skippedProducerBlock,
   type ConsumedJob,
@@ -74,11 +76,14 @@ export class SyntxLogs {
   }
 
   async producerRun(run: string, block: ProducerBlock): Promise<void> {
-    await appendEntry(this.#cron('producer_cron.log'), producerBlock(run, block), { unless: line(runLine(run)) });
+    await appendEntry(this.#cron('producer_cron.log'), producerBlock(run, block), {
+      unless: line(producerMark(run).join('\n')),
+    });
   }
 
-  async producerSkipped(run: string, reason: string): Promise<void> {
-    await appendEntry(this.#cron('producer_cron.log'), skippedProducerBlock(run, reason), {
+  /** @param kept prompts that the run has made, and that are not in the queue yet. */
+  async producerSkipped(run: string, reason: string, kept = 0): Promise<void> {
+    await appendEntry(this.#cron('producer_cron.log'), skippedProducerBlock(run, reason, kept), {
       unless: line(runLine(run)),
     });
   }
@@ -105,8 +110,15 @@ export class SyntxLogs {
     await appendEntry(this.#consumer(wrapper), entry, { unless: entry, since: line(runLine(run)) });
   }
 
+  /** @param lines what is cleaned away; a repeated run adds what its block does not have yet. */
   async cleanup(run: string, lines: readonly string[], dryRun = false): Promise<void> {
-    await appendEntry(this.#cron('cleanup.log'), cleanupBlock(run, lines, dryRun), { unless: line(runLine(run)) });
+    const log = this.#cron('cleanup.log');
+    const marker = line(runLine(run));
+    if (await appendEntry(log, cleanupBlock(run, lines, dryRun), { unless: marker })) return;
+    for (const text of lines) {
+      const entry = cleanedLine(text);
+      await appendEntry(log, entry, { unless: line(entry), since: marker });
+    }
   }
 
   /** @param time of the firing, to the minute; a second line of the same minute is left out. */

@@ -30,21 +30,35 @@ export interface Added {
  * and the next one is used.
  */
 export async function addJob(store: QueueStore, job: NewJob): Promise<Added> {
-  const { paths } = store;
   return store.change(async () => {
-    for (let sequence = job.sequence; ; sequence += 1000) {
-      const baseName = newBaseName(job, job.time, sequence, store.timeZone);
-      const holder = await nameHolder(paths, baseName);
-      const isOwn = holder?.own['id'] === job.id;
-      // Its own metadata without a prompt: an earlier attempt ended between the two files.
-      if (holder === undefined || (isOwn && !holder.hasPrompt && holder.spot.place === 'incoming')) {
-        const metadata = withOwnKeys({ ...job.metadata, filename: `${baseName}.txt` }, { id: job.id });
-        await writeNew(store, baseName, { prompt: job.prompt, metadata });
-        return { baseName, repeated: false };
-      }
-      if (isOwn) return { baseName: holder.spot.baseName, repeated: true };
-    }
+    const { baseName, isHere } = await nameOf(store, job);
+    if (isHere) return { baseName, repeated: true };
+    const metadata = withOwnKeys({ ...job.metadata, filename: `${baseName}.txt` }, { id: job.id });
+    await writeNew(store, baseName, { prompt: job.prompt, metadata });
+    return { baseName, repeated: false };
   });
+}
+
+/** Whether {@link addJob} would find the job in the queue, in whatever place. */
+export async function isAdded(store: QueueStore, job: NewJob): Promise<boolean> {
+  return store.change(async () => (await nameOf(store, job)).isHere);
+}
+
+/** The name that the job has; else, one that is free for it. */
+async function nameOf(
+  store: QueueStore,
+  job: NewJob,
+): Promise<{ readonly baseName: string; readonly isHere: boolean }> {
+  for (let sequence = job.sequence; ; sequence += 1000) {
+    const baseName = newBaseName(job, job.time, sequence, store.timeZone);
+    const holder = await nameHolder(store.paths, baseName, await store.failedNames());
+    const isOwn = holder?.own['id'] === job.id;
+    // Its own metadata without a prompt: an earlier attempt ended between the two files.
+    if (holder === undefined || (isOwn && !holder.hasPrompt && holder.spot.place === 'incoming')) {
+      return { baseName, isHere: false };
+    }
+    if (isOwn) return { baseName: holder.spot.baseName, isHere: true };
+  }
 }
 
 /** Puts a new job's files into `incoming`. Under the queue's lock; the name must be free. */

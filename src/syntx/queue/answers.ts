@@ -16,6 +16,8 @@ const answerSchema = z.object({
   /** The whole call with its waiting, in milliseconds. */
   durationMs: z.number(),
   attempts: z.int(),
+  /** The service said that no model answered. */
+  simulated: z.boolean().optional(),
   /** ISO 8601 UTC. */
   receivedAt: z.string(),
 });

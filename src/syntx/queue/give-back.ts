@@ -72,7 +72,7 @@ async function takeBackUnleased(store: QueueStore, foreignAfterMs: number): Prom
       const ageMs = found === undefined ? 0 : store.now().getTime() - found.ctimeMs;
       if (ageMs <= foreignAfterMs) return undefined;
       await moveJob(paths, { from, to: await freeSpot(paths, { place: 'incoming', baseName }) });
-      await store.markReturned(baseName);
+      await store.markReturned();
       return `nobody's, in processing for ${hours(ageMs)} h`;
     });
     if (reason !== undefined) taken.push({ baseName, reason });
@@ -91,7 +91,7 @@ async function endLease(store: QueueStore, { baseName }: Lease): Promise<boolean
   }
   const to = await freeSpot(paths, { place: 'incoming', baseName });
   await moveJob(paths, { from, to, endsLease: true });
-  await store.markReturned(to.baseName);
+  await store.markReturned();
   return true;
 }
 

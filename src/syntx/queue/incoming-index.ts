@@ -20,32 +20,28 @@ export class IncomingIndex {
   #listed = 0;
   #takenSince = 0;
   #mark: string | undefined;
+  /** Whether it was listed for the present claim. */
+  #isFresh = false;
 
   constructor(paths: QueuePaths) {
     this.#paths = paths;
   }
 
   /** Has to be called once before the jobs of a claim are taken. */
-  async refresh(): Promise<void> {
+  async beginClaim(): Promise<void> {
     const mark = await readFile(this.#paths.returnMark, 'utf8').catch(undefinedIfAbsent);
-    const isStale = mark !== this.#mark || this.#takenSince * listedPerClaim >= this.#listed;
-    if (!isStale && this.#waiting.length > 0) return;
-    await this.#list();
+    this.#isFresh = false;
+    if (mark !== this.#mark || this.#takenSince * listedPerClaim >= this.#listed) await this.#list();
     this.#mark = mark;
   }
 
   /** The oldest job with prompt and metadata that has not been taken since; it may be gone by now. */
-  take(): string | undefined {
+  async take(): Promise<string | undefined> {
+    // What was listed before may all have gone since, while others came.
+    if (this.#waiting.length === 0 && !this.#isFresh) await this.#list();
     const oldest = this.#waiting.pop();
     if (oldest !== undefined) this.#takenSince += 1;
     return oldest;
-  }
-
-  /** A job that this process has put into `incoming`. */
-  put(baseName: string): void {
-    let place = this.#waiting.length;
-    while (place > 0 && byName(this.#waiting[place - 1] ?? '', baseName) < 0) place -= 1;
-    if (this.#waiting[place - 1] !== baseName) this.#waiting.splice(place, 0, baseName);
   }
 
   async #list(): Promise<void> {
@@ -59,5 +55,6 @@ export class IncomingIndex {
       .sort((a, b) => byName(b, a));
     this.#listed = this.#waiting.length;
     this.#takenSince = 0;
+    this.#isFresh = true;
   }
 }

@@ -61,6 +61,12 @@ export interface JobFacts {
   readonly error: string | null;
   /** It is in `error` for its score and for nothing else. */
   readonly lowScore: boolean;
+  /** Its last try got no answer: a score that stands in its metadata is one of an earlier try (contract syntx 1.3). */
+  readonly unanswered: boolean;
+  /** The service that answered it said that it is simulated. */
+  readonly simulated: boolean;
+  /** The endpoint that wrote the prompt said that it is simulated. */
+  readonly promptSimulated: boolean;
 }
 
 const lowScorePattern = /^score \d+ < \d+(\.\d+)?$/;
@@ -77,6 +83,7 @@ export function jobFacts(baseName: string, metadata: Metadata, timeZone?: string
   const name = partsOf(baseName);
   const score = result?.quality_score;
   const at = (value: string | undefined) => instantOf(value, timeZone) ?? null;
+  const lowScore = read.status === 'error' && lowScorePattern.test(failure?.error ?? '');
   const [processedAt, failedAt] = [at(read.processed_at), at(read.failed_at)];
   return {
     id: jobIdOf(baseName),
@@ -102,7 +109,11 @@ export function jobFacts(baseName: string, metadata: Metadata, timeZone?: string
     durationMs: result?.duration_ms ?? null,
     response: result?.response_text ?? null,
     error: failure?.error ?? null,
-    lowScore: read.status === 'error' && lowScorePattern.test(failure?.error ?? ''),
+    lowScore,
+    simulated: ownKeys(metadata)['simulated'] === true,
+    promptSimulated: ownKeys(metadata)['prompt_simulated'] === true,
+    // An exception of the original may come after the answer; its handled failures never do.
+    unanswered: read.status === 'error' && !lowScore && failure !== undefined && failure.exception_type === undefined,
   };
 }
 

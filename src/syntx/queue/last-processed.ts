@@ -1,11 +1,15 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
+import pMap from 'p-map';
+
 import { namesIn, undefinedIfAbsent } from '../../files/absent.js';
 import { isMetadataFile } from './job-name.js';
 import { instantOf } from './local-time.js';
 import { readMetadata } from './metadata.js';
 import type { QueueStore } from './queue-store.js';
+
+const lookedAtTogether = 64;
 
 /**
  * When the newest job came into `processed`, archived ones included, in milliseconds since 1970; `undefined` if none ever did.
@@ -16,20 +20,28 @@ export async function lastProcessedAt(store: QueueStore): Promise<number | undef
     const files: { path: string; modifiedAt: number }[] = [];
     for (const stage of ['processed', 'archive'] as const) {
       const directory = store.paths.directory(stage);
-      for (const name of (await namesIn(directory)).filter(isMetadataFile)) {
-        const path = join(directory, name);
-        const found = await stat(path).catch(undefinedIfAbsent);
-        if (found !== undefined) files.push({ path, modifiedAt: found.mtimeMs });
-      }
+      const paths = (await namesIn(directory)).filter(isMetadataFile).map((name) => join(directory, name));
+      const looked = await pMap(paths, modified, { concurrency: lookedAtTogether });
+      files.push(...looked.filter((file) => file !== undefined));
     }
     files.sort((a, b) => b.modifiedAt - a.modifiedAt);
     let newest: number | undefined;
-    for (const { path, modifiedAt } of files) {
-      if (newest !== undefined && modifiedAt <= newest) break;
-      const found = await readMetadata(path);
-      const at = found.state === 'read' ? instantOf(found.metadata['processed_at'], store.timeZone) : undefined;
-      if (at !== undefined && at > (newest ?? -Infinity)) newest = at;
+    for (let start = 0; start < files.length; start += lookedAtTogether) {
+      const together = files.slice(start, start + lookedAtTogether);
+      if (newest !== undefined && (together[0]?.modifiedAt ?? 0) <= newest) break;
+      const times = await Promise.all(together.map(async ({ path }) => processedAt(store, path)));
+      newest = times.reduce((latest, at) => (at !== undefined && at > (latest ?? -Infinity) ? at : latest), newest);
     }
     return newest;
   });
+}
+
+async function modified(path: string): Promise<{ path: string; modifiedAt: number } | undefined> {
+  const found = await stat(path).catch(undefinedIfAbsent);
+  return found === undefined ? undefined : { path, modifiedAt: found.mtimeMs };
+}
+
+async function processedAt(store: QueueStore, path: string): Promise<number | undefined> {
+  const found = await readMetadata(path);
+  return found.state === 'read' ? instantOf(found.metadata['processed_at'], store.timeZone) : undefined;
 }

@@ -28,7 +28,13 @@ const leaseSchema = z.object({
   /** ISO 8601 UTC. */
   claimedAt: z.string(),
   /** What went wrong with it so far, oldest first. */
-  faults: z.array(z.object({ kind: z.string(), error: z.string(), detail: z.string(), at: z.string() })),
+  faults: z.array(
+    z.object({
+      ...{ kind: z.string(), error: z.string(), detail: z.string(), at: z.string() },
+      /** How long the call took, in milliseconds; missing in leases of older versions. */
+      durationMs: z.int().nonnegative().optional(),
+    }),
+  ),
 });
 
 /** `.tower/leases/B.json`: who works on job B, which lies in `processing`. */
@@ -80,6 +86,6 @@ export class Leases {
 export function leaseLost(baseName: string): TowerError {
   return new TowerError('LEASE_LOST', `${baseName} is no longer held by this run; another may have it`, {
     details: { job: baseName },
-    next: 'Nothing: the job was given back to the queue and is done by whoever claims it next.',
+    next: 'Nothing: another program has done the job, or it waits again and is done by whoever claims it next.',
   });
 }

@@ -1,12 +1,13 @@
-import { readFile } from 'node:fs/promises';
+import { basename, dirname } from 'node:path';
 
-import { namesIn, undefinedIfAbsent } from '../../files/absent.js';
+import { namesIn } from '../../files/absent.js';
 import { jobFacts, type JobFacts } from './job-facts.js';
 import { baseNameOf, byName, isMetadataFile, isPromptFile } from './job-name.js';
 import type { Lease } from './leases.js';
 import { readMetadata, type Metadata } from './metadata.js';
 import { places } from './name-holder.js';
 import { isOverwritten } from './overwritten-prompt.js';
+import { readPlainText } from './plain-file.js';
 import type { Place, Spot } from './queue-paths.js';
 import type { QueueStore } from './queue-store.js';
 
@@ -46,6 +47,11 @@ export async function countJobs(store: QueueStore): Promise<QueueCounts> {
   });
 }
 
+/** Names of all jobs of a place, without a look into them; the oldest first in `incoming` and `processing`, the newest elsewhere. */
+export async function listBaseNames(store: QueueStore, place: Place): Promise<string[]> {
+  return store.look(() => baseNamesIn(store, place));
+}
+
 /** @param limit how many at most, oldest names first in `incoming` and `processing`, newest first elsewhere. */
 export async function listJobs(store: QueueStore, place: Place, limit: number): Promise<ListedJob[]> {
   return store.look(async () => {
@@ -57,20 +63,28 @@ export async function listJobs(store: QueueStore, place: Place, limit: number): 
 }
 
 /**
- * The jobs that a text names: a base name, one of its files, or else every job whose name contains it.
+ * The jobs that a text names: a base name or one of its files, of the stage before it where `<stage>/` is given and has it; or else
+ * every job whose name contains it.
  *
  * @param limit how many are looked up at most.
  */
-export async function findJobs(store: QueueStore, named: string, limit = 20): Promise<ShownJob[]> {
+export async function findJobs(store: QueueStore, text: string, limit = 20): Promise<ShownJob[]> {
+  const named = basename(text);
+  const stage = basename(dirname(text)).replace(/^\./, '');
   return store.look(async () => {
     const spots: Spot[] = [];
     for (const place of places) {
       for (const baseName of await baseNamesIn(store, place)) spots.push({ place, baseName });
     }
     const exact = spots.filter(({ baseName }) => baseName === baseNameOf(named));
-    const chosen = exact.length > 0 ? exact : spots.filter(({ baseName }) => baseName.includes(named));
+    const choices = [exact.filter(({ place }) => place === stage), exact];
+    const chosen = choices.find(({ length }) => length > 0) ?? spots.filter((spot) => spot.baseName.includes(named));
     return Promise.all(chosen.slice(0, limit).map((spot) => show(store, spot)));
   });
+}
+
+export async function showJob(store: QueueStore, spot: Spot): Promise<ShownJob> {
+  return store.look(() => show(store, spot));
 }
 
 async function countIn({ paths }: QueueStore, place: Place): Promise<PlaceCount> {
@@ -101,8 +115,8 @@ async function describe(store: QueueStore, spot: Spot): Promise<ListedJob & { re
 async function show(store: QueueStore, spot: Spot): Promise<ShownJob> {
   const { paths } = store;
   const described = await describe(store, spot);
-  const text = await readFile(paths.prompt(spot), 'utf8').catch(undefinedIfAbsent);
-  const file = await readFile(paths.response(spot), 'utf8').catch(undefinedIfAbsent);
+  const text = await readPlainText(paths.prompt(spot));
+  const file = await readPlainText(paths.response(spot));
   const lost = text === undefined || isOverwritten(described.metadata, { text, hasAnswerFile: file !== undefined });
   return {
     ...described,

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 
 import { undefinedIfAbsent } from '../../files/absent.js';
+import { plainFileFault } from './plain-file.js';
 
 /** A job's JSON as it is on disk, keys in their order; own keys of Tower are under `tower`. */
 export type Metadata = Readonly<Record<string, unknown>>;
@@ -29,8 +30,10 @@ export function parseMetadata(text: string): Exclude<MetadataFile, { state: 'abs
 }
 
 export async function readMetadata(path: string): Promise<MetadataFile> {
-  const text = await readFile(path, 'utf8').catch(undefinedIfAbsent);
-  return text === undefined ? { state: 'absent' } : parseMetadata(text);
+  const fault = await plainFileFault(path, 'the metadata are');
+  if (fault !== undefined) return { state: 'broken', fault };
+  const read = await readFile(path, 'utf8').catch(undefinedIfAbsent);
+  return read === undefined ? { state: 'absent' } : parseMetadata(read);
 }
 
 /** Tower's own keys. */
@@ -45,16 +48,26 @@ export function withOwnKeys(metadata: Metadata, keys: Metadata): Metadata {
   return { ...others, tower: { ...ownKeys(metadata), ...keys } };
 }
 
+/** Without the mark of a simulated answer. */
+export function withoutSimulated(metadata: Metadata): Metadata {
+  const { simulated, ...own } = ownKeys(metadata);
+  return simulated === undefined ? metadata : { ...metadata, tower: own };
+}
+
 /**
  * Takes an earlier result out of the place where readers look for the present one: a job that is tried anew has no score
- * until it is scored. The earlier one is kept under Tower's own key.
+ * until it is scored. The earlier one is kept under Tower's own key, and with it whether it was simulated.
  */
 export function withoutResult(metadata: Metadata): Metadata {
-  if (!isRecord(metadata['syntex_result'])) return metadata;
+  const { simulated, ...own } = ownKeys(metadata);
+  if (!isRecord(metadata['syntex_result'])) return simulated === undefined ? metadata : { ...metadata, tower: own };
   const { syntex_result: result, processed_at: processedAt, ...rest } = metadata;
-  const earlier = ownKeys(metadata)['earlier_results'];
-  const kept = [...(Array.isArray(earlier) ? (earlier as unknown[]) : []), { syntex_result: result, at: processedAt }];
-  return withOwnKeys(rest, { earlier_results: kept });
+  const earlier = own['earlier_results'];
+  const kept = [
+    ...(Array.isArray(earlier) ? (earlier as unknown[]) : []),
+    { syntex_result: result, at: processedAt, ...(simulated === true && { simulated }) },
+  ];
+  return withOwnKeys({ ...rest, tower: own }, { earlier_results: kept });
 }
 
 export function isRecord(value: unknown): value is Record<string, unknown> {

@@ -1,11 +1,12 @@
 import { access, rm } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 
 import { z } from 'zod';
 
 import { namesIn, undefinedIfAbsent } from '../../files/absent.js';
 import { syncDirectory } from '../../files/durable-write.js';
 import { readJsonIfExists } from '../../files/read-json.js';
-import { baseNameOf, isMetadataFile } from './job-name.js';
+import { copyName, isFileName, isMetadataFile } from './job-name.js';
 import { metadataText } from './metadata.js';
 import { stages, type QueuePaths, type Spot } from './queue-paths.js';
 import { renameIfPresent, writeStaged } from './staged-write.js';
@@ -40,12 +41,29 @@ export async function moveJob(paths: QueuePaths, move: Omit<Move, 'version'>): P
   await carryOut(paths, recorded, false);
 }
 
-/** Finishes what earlier changes left half done. Under the queue's lock. */
-export async function finishMoves(paths: QueuePaths): Promise<void> {
+/**
+ * Finishes what earlier changes left half done. Under the queue's lock.
+ *
+ * @param onStuck is told of a move that something in its own way keeps from being finished, such as a directory with the name of
+ * a file; it stays noted, and the rest of the queue goes on.
+ */
+export async function finishMoves(paths: QueuePaths, onStuck: (file: string, error: unknown) => void): Promise<void> {
   for (const name of (await namesIn(paths.moves)).filter(isMetadataFile).sort()) {
-    const move = await readJsonIfExists(paths.move(baseNameOf(name)), moveSchema);
-    if (move !== undefined) await carryOut(paths, move, true);
+    const file = join(paths.moves, name);
+    try {
+      const move = await readJsonIfExists(file, moveSchema);
+      if (move !== undefined) await carryOut(paths, move, true);
+    } catch (error) {
+      if (!isInTheWay(error)) throw error;
+      onStuck(file, error);
+    }
   }
+}
+
+/** A fault of one job's own files, unlike a full disk or a missing right, which are the queue's. */
+function isInTheWay(error: unknown): boolean {
+  const { code } = error as { code?: unknown };
+  return ['EISDIR', 'ENOTDIR', 'ENOTEMPTY', 'EEXIST', 'ELOOP', 'ENAMETOOLONG', 'FILE_INVALID'].includes(String(code));
 }
 
 /** Every step may be done again, and its order decides what readers see: a job appears with its last file. */
@@ -116,7 +134,7 @@ async function isElsewhere(paths: QueuePaths, { from, to }: RecordedMove): Promi
 }
 
 export async function isThere(path: string): Promise<boolean> {
-  return (await access(path).then(() => true, undefinedIfAbsent)) === true;
+  return isFileName(basename(path)) && (await access(path).then(() => true, undefinedIfAbsent)) === true;
 }
 
 function isSame(a: Spot, b: Spot): boolean {
@@ -126,7 +144,7 @@ function isSame(a: Spot, b: Spot): boolean {
 /** A place for a job's files where none of that name are: the name itself, or one with a number added. */
 export async function freeSpot(paths: QueuePaths, wanted: Spot): Promise<Spot> {
   for (let copy = 1; ; copy++) {
-    const spot = copy === 1 ? wanted : { ...wanted, baseName: `${wanted.baseName}__copy${copy}` };
+    const spot = copy === 1 ? wanted : { ...wanted, baseName: copyName(wanted.baseName, copy) };
     if (!(await isThere(paths.prompt(spot))) && !(await isThere(paths.metadata(spot)))) return spot;
   }
 }

@@ -4,7 +4,7 @@ import { TowerError } from '../../errors.js';
  * Does work on the queue's files; what the file system refuses becomes an error that says what to do. Everything else is
  * thrown on as it is.
  *
- * @throws TowerError `DISK_FULL` (retryable), `QUEUE_FORBIDDEN`, `QUEUE_SPLIT`
+ * @throws TowerError `DISK_FULL` (retryable), `QUEUE_FORBIDDEN`, `QUEUE_SPLIT`, `QUEUE_INVALID`
  */
 export async function onQueueFiles<Result>(root: string, work: () => Promise<Result>): Promise<Result> {
   try {
@@ -34,6 +34,14 @@ function explained(root: string, error: unknown): unknown {
         ...{ cause: error, details: { path } },
         next: 'Put all of them, `.tmp` and `.tower` included, on one file system: jobs move by rename.',
       });
+    case 'ENOTDIR':
+    case 'EISDIR':
+    case 'EEXIST':
+    case 'ELOOP':
+      return new TowerError('QUEUE_INVALID', `something in the queue ${root} is in the way: ${what} (${code})`, {
+        ...{ cause: error, details: { path } },
+        next: `Look at ${path} and move away what is not the queue's.`,
+      });
     case undefined:
     default:
       return error;
@@ -44,6 +52,30 @@ export function diskFull(root: string, cause?: unknown): TowerError {
   return new TowerError('DISK_FULL', `no space left on the disk of the queue ${root}`, {
     ...{ retryable: true, retryAfterMs: 60_000, cause },
     next: 'Free disk space; the work goes on by itself.',
+  });
+}
+
+/** Something that was there is not any more; a disk may have gone, or another directory come in its place. */
+export function queueChanged(root: string, cause: unknown): TowerError {
+  return new TowerError('QUEUE_CHANGED', `the queue ${root} was moved or replaced while it was used`, {
+    ...{ retryable: true, retryAfterMs: 1000, cause },
+    next: 'Nothing, if that was meant: what is there now is worked on. Else mount its disk.',
+  });
+}
+
+/** The directory is there, and nothing of a queue in it: very likely a mount point without its disk. */
+export function queueEmpty(root: string): TowerError {
+  return new TowerError('QUEUE_MISSING', `there is no queue in ${root}: it has none of the queue's directories`, {
+    next: 'Mount its disk, set `syntx.queue` to the right directory, or set `syntx.createQueue` to begin a new queue there.',
+    details: { path: root },
+  });
+}
+
+/** It was there before: its disk has gone, and comes back. */
+export function queueGone(root: string): TowerError {
+  return new TowerError('QUEUE_MISSING', `the queue ${root} is not there any more; its disk may not be mounted`, {
+    ...{ retryable: true, retryAfterMs: 60_000, details: { path: root } },
+    next: 'Mount its disk; the work goes on by itself. A queue that was deleted is begun anew after a restart of the worker.',
   });
 }
 

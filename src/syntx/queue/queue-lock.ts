@@ -1,3 +1,5 @@
+import { statSync } from 'node:fs';
+import { stat } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import Libsql from 'libsql';
@@ -15,10 +17,11 @@ export class QueueLock {
   readonly #path: string;
   readonly #patienceMs: number;
   #connection: Libsql.Database | undefined;
+  #inode: number | undefined;
   /** Work of this process, one after the other: the kernel's lock is one of the process. */
   #last: Promise<unknown> = Promise.resolve();
 
-  constructor(path: string, patienceMs = 30_000) {
+  constructor(path: string, patienceMs = 20_000) {
     this.#path = path;
     this.#patienceMs = patienceMs;
   }
@@ -34,6 +37,7 @@ export class QueueLock {
   close(): void {
     this.#connection?.close();
     this.#connection = undefined;
+    this.#inode = undefined;
   }
 
   async #locked<Result>(work: () => Promise<Result>): Promise<Result> {
@@ -45,15 +49,31 @@ export class QueueLock {
     }
   }
 
+  /** A queue directory may be put in the place of another one: a lock on the old one's file keeps nobody out of the new one. */
+  async #closeIfReplaced(): Promise<void> {
+    if (this.#connection === undefined || this.#inode === undefined) return;
+    const inode = await stat(this.#path).then(
+      ({ ino }) => ino,
+      (error: NodeJS.ErrnoException) => {
+        this.close();
+        throw error;
+      },
+    );
+    if (inode !== this.#inode) this.close();
+  }
+
   async #acquire(): Promise<Libsql.Database> {
     const deadline = performance.now() + this.#patienceMs;
     for (;;) {
       try {
+        await this.#closeIfReplaced();
         this.#connection ??= new Libsql(this.#path);
         this.#connection.exec('BEGIN IMMEDIATE');
+        this.#inode ??= statSync(this.#path).ino;
         return this.#connection;
       } catch (error) {
         const code = String((error as { code?: unknown }).code);
+        if (code === 'ENOENT') throw error;
         if (!code.startsWith('SQLITE_BUSY')) throw lockFailed(this.#path, error);
         if (performance.now() > deadline) throw queueBusy(this.#path, error);
       }

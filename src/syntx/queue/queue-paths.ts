@@ -1,5 +1,8 @@
 import { join } from 'node:path';
 
+import { sha256Of } from '../../files/sha256.js';
+import { fitsFiles } from './job-name.js';
+
 /** Directories of the queue that hold jobs (contract syntx 1.1). */
 export const stages = ['incoming', 'processing', 'processed', 'error', 'archive'] as const;
 export type Stage = (typeof stages)[number];
@@ -65,19 +68,43 @@ export class QueuePaths {
     return join(this.own, 'moves');
   }
 
+  /** Prompts on their way from `incoming` to `processing`. */
+  get claims(): string {
+    return join(this.own, 'claims');
+  }
+
   get answers(): string {
     return join(this.own, 'answers');
   }
 
+  /** Which run of a producer has the highest number of a generation, and the number. */
+  get lastGeneration(): string {
+    return join(this.own, 'last-generation.json');
+  }
+
+  /** Of what was read of settled jobs' metadata. */
+  evidenceCache(name: string): string {
+    return join(this.own, `evidence-${name}.cache`);
+  }
+
   lease(baseName: string): string {
-    return join(this.leases, `${baseName}.json`);
+    return join(this.leases, recordName(baseName));
+  }
+
+  claim(baseName: string): string {
+    return join(this.claims, `${baseName}.txt`);
   }
 
   move(baseName: string): string {
-    return join(this.moves, `${baseName}.json`);
+    return join(this.moves, recordName(baseName));
   }
 
   answer(baseName: string): string {
-    return join(this.answers, `${baseName}.json`);
+    return join(this.answers, recordName(baseName));
   }
+}
+
+/** A job whose name has no room for an ending has records under a short one. */
+function recordName(baseName: string): string {
+  return `${fitsFiles(baseName) ? baseName : sha256Of(baseName)}.json`;
 }

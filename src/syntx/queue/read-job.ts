@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 
 import { undefinedIfAbsent } from '../../files/absent.js';
 import { readMetadata, type Metadata } from './metadata.js';
+import { plainFileFault } from './plain-file.js';
 
 /** Prompt and metadata of a job, or why they make no job. */
 export type JobFiles =
@@ -11,6 +12,8 @@ export type JobFiles =
 
 /** @returns `absent` without a prompt. A prompt without metadata has empty metadata, as consumers of the original see it. */
 export async function readJobFiles(promptFile: string, metadataFile: string): Promise<JobFiles> {
+  const unfit = await plainFileFault(promptFile, 'the prompt is');
+  if (unfit !== undefined) return { state: 'broken', fault: unfit };
   const bytes = await readFile(promptFile).catch(undefinedIfAbsent);
   if (bytes === undefined) return { state: 'absent' };
   const prompt = textOf(bytes);

@@ -1,11 +1,12 @@
 import { readdir } from 'node:fs/promises';
 
 import type { QualityScore } from '../scores/quality-score.js';
+import { leaseInForce } from './claim.js';
 import { jobFacts, lowScoreReason } from './job-facts.js';
-import { baseNameOf, isMetadataFile, jobIdOf } from './job-name.js';
+import { baseNameOf, failedName, isMetadataFile, jobIdOf } from './job-name.js';
 import { leaseLost, type Lease, type LeaseReference, type NotedFault } from './leases.js';
 import { localTimestamp } from './local-time.js';
-import { ownKeys, readMetadata, withOwnKeys, withoutResult, type Metadata } from './metadata.js';
+import { ownKeys, readMetadata, withOwnKeys, withoutResult, withoutSimulated, type Metadata } from './metadata.js';
 import { freeSpot, moveJob, type Move } from './move.js';
 import { stages, type Stage } from './queue-paths.js';
 import type { QueueStore } from './queue-store.js';
@@ -16,6 +17,8 @@ export interface CallFacts {
   readonly sessionId: string;
   readonly wrapper: string;
   readonly workerId: string;
+  /** The service said that no model answered. */
+  readonly simulated?: boolean;
 }
 
 export interface ScoredOutcome extends CallFacts {
@@ -25,9 +28,11 @@ export interface ScoredOutcome extends CallFacts {
   readonly threshold: number;
 }
 
-export interface FaultOutcome extends CallFacts {
+export interface FaultOutcome extends Omit<CallFacts, 'durationMs'> {
   /** As the original words it (contract syntx 3.3), or `empty`. Default: the fault that was noted last. */
   readonly error?: string;
+  /** Default: of the fault that was noted last. */
+  readonly durationMs?: number;
 }
 
 /** Where a job has gone. */
@@ -38,6 +43,8 @@ export interface Settled {
   readonly score: number | null;
   /** Why it is in `error`: `last_error.error`. */
   readonly reason: string | null;
+  /** Whether the service said that no model answered. */
+  readonly simulated: boolean;
   /** Whether an earlier attempt had already settled it. */
   readonly repeated: boolean;
 }
@@ -55,9 +62,10 @@ export async function settleScored(
 ): Promise<Settled> {
   const { score, threshold } = outcome;
   const total = score.total_score;
-  return settle(store, reference, (lease, metadata) => {
+  return settle(store, reference, outcome, (lease, metadata) => {
     const result = { ...metadata, syntex_result: resultKeys(outcome) };
     const at = localTimestamp(store.now(), store.timeZone);
+    const own = { scorer: 'v1', threshold };
     if (total >= threshold) {
       const ended = { ...result, processed_at: at, status: 'success' };
       return {
@@ -65,7 +73,7 @@ export async function settleScored(
         baseName: lease.baseName,
         metadata: ended,
         response: outcome.response,
-        score: total,
+        own,
       };
     }
     const ended = {
@@ -73,7 +81,7 @@ export async function settleScored(
       last_error: failureKeys(lowScoreReason(total, threshold), outcome),
       ...{ failed_at: at, status: 'error' },
     };
-    return { stage: 'error', baseName: lease.baseName, metadata: ended };
+    return { stage: 'error', baseName: lease.baseName, metadata: ended, own };
   });
 }
 
@@ -88,17 +96,19 @@ export async function settleFault(
   reference: LeaseReference,
   outcome: FaultOutcome,
 ): Promise<Settled> {
-  return settle(store, reference, (lease, metadata) => {
+  return settle(store, reference, outcome, (lease, metadata) => {
     const earlier = metadata['retry_count'];
     const count = (typeof earlier === 'number' && Number.isInteger(earlier) ? earlier : 0) + 1;
-    const error = outcome.error ?? lease.faults.at(-1)?.error ?? 'Unexpected error: no fault was noted';
+    const last = lease.faults.at(-1);
+    const error = outcome.error ?? last?.error ?? 'Unexpected error: no fault was noted';
+    const durationMs = outcome.durationMs ?? last?.durationMs ?? 0;
     const ended = {
       ...withoutResult(metadata),
       retry_count: count,
-      last_error: failureKeys(error, outcome),
+      last_error: failureKeys(error, { ...outcome, durationMs }),
       ...{ failed_at: localTimestamp(store.now(), store.timeZone), status: 'error' },
     };
-    return { stage: 'error', baseName: `${lease.baseName}__retry${count}`, metadata: ended };
+    return { stage: 'error', baseName: failedName(lease.baseName, count), metadata: ended };
   });
 }
 
@@ -129,16 +139,19 @@ interface Ending {
   readonly baseName: string;
   readonly metadata: Metadata;
   readonly response?: string;
+  /** Further keys of Tower. */
+  readonly own?: Metadata;
 }
 
 async function settle(
   store: QueueStore,
   reference: LeaseReference,
+  { simulated = false }: Pick<CallFacts, 'simulated'>,
   end: (lease: Lease, metadata: Metadata) => Ending,
 ): Promise<Settled> {
   return store.change(async () => {
-    const lease = await store.leases.of(reference.baseName);
-    if (lease?.token !== reference.token) {
+    const lease = await leaseInForce(store, reference);
+    if (lease === undefined) {
       const settled = await findSettled(store, reference);
       if (settled === undefined) throw leaseLost(reference.baseName);
       return settled;
@@ -148,14 +161,21 @@ async function settle(
     const to = await freeSpot(store.paths, { place: ending.stage, baseName: ending.baseName });
     const move: Omit<Move, 'version'> = {
       ...{ from, to, endsLease: true, endsAnswer: true },
-      metadata: withOwnKeys(ending.metadata, {
-        ...{ lease: lease.token, workflow: lease.owner.workflowId },
+      // A mark of an earlier score, which a plain move has left there, says nothing about this one.
+      metadata: withOwnKeys(withoutSimulated(ending.metadata), {
+        ...{ lease: lease.token, workflow: lease.owner.workflowId, ...ending.own },
         ...(lease.faults.length > 0 && { faults: lease.faults }),
+        ...(simulated && { simulated }),
       }),
       response: ending.response,
     };
     await moveJob(store.paths, move);
-    return { baseName: to.baseName, stage: ending.stage, ...resultOf(to.baseName, ending.metadata), repeated: false };
+    return {
+      baseName: to.baseName,
+      stage: ending.stage,
+      ...resultOf(to.baseName, move.metadata ?? {}),
+      repeated: false,
+    };
   });
 }
 
@@ -182,9 +202,9 @@ async function findSettled({ paths }: QueueStore, reference: LeaseReference): Pr
   return undefined;
 }
 
-function resultOf(baseName: string, metadata: Metadata): Pick<Settled, 'score' | 'reason'> {
-  const { score, error } = jobFacts(baseName, metadata);
-  return { score: score?.total ?? null, reason: metadata['status'] === 'error' ? error : null };
+function resultOf(baseName: string, metadata: Metadata): Pick<Settled, 'score' | 'reason' | 'simulated'> {
+  const { score, error, simulated } = jobFacts(baseName, metadata);
+  return { score: score?.total ?? null, reason: metadata['status'] === 'error' ? error : null, simulated };
 }
 
 /** `syntex_result` with its keys in the original's order. */

@@ -1,14 +1,24 @@
-import { addJob, type Added, type NewJob } from './add.js';
+import { addJob, isAdded, type Added, type NewJob } from './add.js';
 import { findAnswer, storeAnswer, type StoredAnswer } from './answers.js';
 import { archiveJobs, type Archived } from './archive.js';
 import { claimNext, workOn, type ClaimedJob, type ClaimRequest } from './claim.js';
-import { readScoredJobs, type ScoredJobRecord } from './evidence.js';
+import { readScoredJobs } from './evidence.js';
 import { giveBack, takeBack, type TakeBackOptions, type TakenBack } from './give-back.js';
 import { importJobs, type Imported, type ImportOptions } from './import-jobs.js';
 import { lastProcessedAt } from './last-processed.js';
 import type { LeaseReference, NotedFault } from './leases.js';
-import { countJobs, findJobs, listJobs, type ListedJob, type QueueCounts, type ShownJob } from './look.js';
-import type { Place, QueuePaths } from './queue-paths.js';
+import type { ScoredJobRecord } from './lesson.js';
+import {
+  countJobs,
+  findJobs,
+  listBaseNames,
+  listJobs,
+  showJob,
+  type ListedJob,
+  type QueueCounts,
+  type ShownJob,
+} from './look.js';
+import type { Place, QueuePaths, Spot } from './queue-paths.js';
 import { QueueStore, type QueueStoreOptions } from './queue-store.js';
 import { requeueJobs, retryFailed, type Requeued } from './requeue.js';
 import {
@@ -32,8 +42,8 @@ export type QueueOptions = QueueStoreOptions;
  * written down before they begin, and finished by whoever comes next. Keep one object for the life of a process: the order of
  * `incoming` is remembered in it.
  *
- * Errors are TowerErrors: `QUEUE_MISSING`, `QUEUE_FORBIDDEN`, `QUEUE_SPLIT`, `LEASE_LOST`, `FILE_INVALID` (not retryable);
- * `DISK_FULL`, `QUEUE_BUSY` (retryable).
+ * Errors are TowerErrors: `QUEUE_MISSING` (retryable once the queue has been there), `QUEUE_FORBIDDEN`, `QUEUE_SPLIT`, `QUEUE_INVALID`,
+ * `LEASE_LOST`, `FILE_INVALID` (not retryable); `DISK_FULL`, `QUEUE_BUSY`, `QUEUE_CHANGED` (retryable).
  */
 export class SyntxQueue {
   readonly paths: QueuePaths;
@@ -53,19 +63,39 @@ export class SyntxQueue {
     return listJobs(this.#store, place, limit);
   }
 
+  /** Names of all jobs of a place, without a look into them; the oldest first in `incoming` and `processing`, the newest elsewhere. */
+  async baseNames(place: Place): Promise<string[]> {
+    return listBaseNames(this.#store, place);
+  }
+
   /** The jobs that a base name, a file name or a part of a name means. */
   async find(named: string, limit?: number): Promise<ShownJob[]> {
     return findJobs(this.#store, named, limit);
   }
 
+  /** The job whose files lie at a spot, without a search. */
+  async show(spot: Spot): Promise<ShownJob> {
+    return showJob(this.#store, spot);
+  }
+
   /** Every scored job in `processed`, `error` and `archive`, each once, oldest first. */
-  async scoredJobs(): Promise<ScoredJobRecord[]> {
-    return readScoredJobs(this.#store);
+  async scoredJobs(options?: { readonly signal?: AbortSignal }): Promise<ScoredJobRecord[]> {
+    return readScoredJobs(this.#store, options);
   }
 
   /** Writes a new job into `incoming`, once for its id. */
   async add(job: NewJob): Promise<Added> {
     return addJob(this.#store, job);
+  }
+
+  /** Whether a job of this id has been added, wherever it is by now. */
+  async added(job: NewJob): Promise<boolean> {
+    return isAdded(this.#store, job);
+  }
+
+  /** Does work while no other Tower changes the queue. The work must not change the queue itself: it would wait for its own end. */
+  async alone<Result>(work: () => Promise<Result>): Promise<Result> {
+    return this.#store.change(work);
   }
 
   /** Claims the oldest waiting job for a workflow run; `undefined` when nothing waits. */

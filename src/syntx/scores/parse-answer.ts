@@ -1,5 +1,5 @@
 import type { AnswerFormat } from './answer-formats.js';
-import { pythonSpace, stripped } from './python-text.js';
+import { isSpaceAt, pythonSpace, stripped } from './python-text.js';
 
 /** Texts of the fields that were found, without their headings; a field that was not found is missing. */
 export type ParsedFields = Readonly<Record<string, string>>;
@@ -9,6 +9,8 @@ interface FieldRule {
   /** Its first match is the field; group 1 is its text, still with a heading that `heading` removes. */
   readonly pattern: RegExp;
   readonly heading?: RegExp;
+  /** The text ends before this number where it begins a line. */
+  readonly endsBeforeLine?: number;
 }
 
 const space = `[${pythonSpace}]`;
@@ -57,11 +59,11 @@ const effectHeading = new RegExp(`^[A-Z${pythonSpace}-]+[:${pythonSpace}]*`, fla
 
 const humanRules: readonly FieldRule[] = humanTokens.map(([field, token], index) => {
   const number = index + 1;
-  const end = number === 6 ? '$' : String.raw`\n${space}*${number + 1}\.|$`;
   const start = String.raw`${number}\.${space}*`;
+  const end = number === 6 ? {} : { endsBeforeLine: number + 1 };
   return field === 'wirkung'
-    ? { field, pattern: new RegExp(`${start}(${token}.*?)(?=${end})`, flags), heading: effectHeading }
-    : { field, pattern: new RegExp(`${start}${token}[:${pythonSpace}]*(.*?)(?=${end})`, flags) };
+    ? { field, pattern: new RegExp(`${start}(${token}.*)`, flags), heading: effectHeading, ...end }
+    : { field, pattern: new RegExp(`${start}${token}[:${pythonSpace}]*(.*)`, flags), ...end };
 });
 
 const rulesOf: Readonly<Record<AnswerFormat, readonly FieldRule[]>> = {
@@ -79,10 +81,24 @@ export function parserFor(answer: string): AnswerFormat {
 
 /** Fields of an answer by one parser (step 2). */
 export function parseAnswer(answer: string, parser: AnswerFormat): ParsedFields {
-  const found = rulesOf[parser].flatMap(({ field, pattern, heading }) => {
-    const text = pattern.exec(answer)?.[1];
-    if (text === undefined) return [];
+  const found = rulesOf[parser].flatMap(({ field, pattern, heading, endsBeforeLine }) => {
+    const rest = pattern.exec(answer)?.[1];
+    if (rest === undefined) return [];
+    const text = endsBeforeLine === undefined ? rest : rest.slice(0, lineStartBefore(rest, `${endsBeforeLine}.`));
     return [[field, stripped(heading === undefined ? text : text.replace(heading, ''))] as const];
   });
   return Object.fromEntries(found);
+}
+
+/**
+ * Where the original's `\n\s*<number>` first matches, or the end of the text. Found from the number backwards: forwards, each line end
+ * of a long blank would look at all of it again.
+ */
+function lineStartBefore(text: string, number: string): number {
+  for (let at = text.indexOf(number); at >= 0; at = text.indexOf(number, at + 1)) {
+    let first = -1;
+    for (let index = at - 1; index >= 0 && isSpaceAt(text, index); index--) if (text[index] === '\n') first = index;
+    if (first >= 0) return first;
+  }
+  return text.length;
 }

@@ -1,4 +1,6 @@
-import { TowerError } from '../../errors.js';
+import { setTimeout as delay } from 'node:timers/promises';
+
+import { describeError, TowerError } from '../../errors.js';
 import type { ServiceOptions } from '../../service-options.js';
 import type { SyntxLogs } from '../logs/syntx-logs.js';
 import type { ClaimedJob } from '../queue/claim.js';
@@ -7,8 +9,9 @@ import type { CallFacts, Settled } from '../queue/settle.js';
 import type { StoredAnswer } from '../queue/answers.js';
 import type { SyntxQueue } from '../queue/syntx-queue.js';
 import { scoreAnswer } from '../scores/quality-score.js';
+import type { CallTurns } from './call-turns.js';
 import { defaultRetryBudget, nextTry, type RetryBudget } from './retry-budget.js';
-import type { WrapperClient, WrapperProgress } from './wrapper-client.js';
+import type { WrapperClient } from './wrapper-client.js';
 import { WrapperFault } from './wrapper-faults.js';
 
 /** Who consumes: goes into the job's metadata and into the logs. */
@@ -26,6 +29,8 @@ export interface Consumer {
 export interface CalibrationRequest {
   readonly queue: SyntxQueue;
   readonly client: WrapperClient;
+  /** Shared by all who call the same service; default: nobody waits. */
+  readonly turns?: CallTurns;
   readonly logs: SyntxLogs;
   readonly consumer: Consumer;
   readonly job: LeaseReference;
@@ -34,8 +39,18 @@ export interface CalibrationRequest {
   readonly budget?: RetryBudget;
 }
 
+/** Where a call is; while an answer cannot be stored, why. */
+export interface CalibrationProgress {
+  /** `waiting for its turn`, `asking the model` or `keeping the answer: <why it cannot be stored>` */
+  readonly stage: string;
+  /** Why it is not its turn: the error that it would end with if time were over. */
+  readonly waitsFor?: TowerError;
+}
+
 /** The reason of a job that was answered with nothing. */
 const emptyAnswer = 'empty';
+
+const storePauseMs = 5_000;
 
 /**
  * Has a claimed job answered and scored, and ends it: a score of the threshold and more in `processed`, less in `error`, an empty
@@ -45,11 +60,11 @@ const emptyAnswer = 'empty';
  * @returns where the job went.
  * @throws WrapperFault whose `retryable` and `retryAfterMs` say what is left of the job's budget, which is kept with its lease.
  * When it is not retryable, {@link giveUpJob} ends the job.
- * @throws TowerError `LEASE_LOST`; `DISK_FULL`, before the call is made
+ * @throws TowerError `LEASE_LOST`; `DISK_FULL` and `SERVICE_BUSY`, before the call is made
  */
 export async function calibrateJob(
   request: CalibrationRequest,
-  options: ServiceOptions<WrapperProgress>,
+  options: ServiceOptions<CalibrationProgress>,
 ): Promise<Settled> {
   const { queue, job, consumer, logs, threshold } = request;
   const settled = (await queue.settled(job)) ?? (await calibrate(request, options).catch(settledMeanwhile(request)));
@@ -74,47 +89,63 @@ export async function giveUpJob(
   { queue, job, consumer, logs }: Pick<CalibrationRequest, 'queue' | 'job' | 'consumer' | 'logs'>,
   { log }: Pick<ServiceOptions, 'log'>,
 ): Promise<Settled> {
-  const settled = await queue.fail(job, { ...callFacts(consumer, 0) });
+  const settled = await queue.fail(job, callFacts(consumer));
   await logs.consumedJob(consumer, settled);
   log.warn({ job: job.baseName, stage: settled.stage, reason: settled.reason }, 'job given up');
   return settled;
 }
 
-async function calibrate(request: CalibrationRequest, options: ServiceOptions<WrapperProgress>): Promise<Settled> {
+async function calibrate(request: CalibrationRequest, options: ServiceOptions<CalibrationProgress>): Promise<Settled> {
   const { queue, consumer, logs, client, threshold } = request;
   const job = await queue.claimed(request.job);
   const { wrapper } = consumer;
   const answer =
-    (await queue.findAnswer(job.baseName, { wrapper, prompt: job.prompt })) ?? (await ask(request, job, options));
+    (await queue.findAnswer(job.baseName, { wrapper, prompt: job.prompt })) ?? (await askInTurn(request, job, options));
   const scored = scoreAnswer(answer.response);
   const key = job.token;
   await logs.calibration({
     ...{ key, prompt: job.prompt, response: answer.response, error: null, durationMs: answer.durationMs },
     ...{ retries: answer.attempts - 1, parameters: client.parameters, scored },
   });
-  const facts = callFacts(consumer, answer.durationMs);
+  const facts = { ...callFacts(consumer), durationMs: answer.durationMs, simulated: answer.simulated === true };
   if (scored === null) return queue.fail(job, { ...facts, error: emptyAnswer });
   await logs.progress({ key, sessionId: consumer.sessionId, score: scored.score, prompt: job.prompt });
   return queue.complete(job, { ...facts, score: scored.score, response: answer.response, threshold });
 }
 
+async function askInTurn(
+  request: CalibrationRequest,
+  job: ClaimedJob,
+  options: ServiceOptions<CalibrationProgress>,
+): Promise<StoredAnswer> {
+  const { signal, onProgress } = options;
+  if (request.turns === undefined) return ask(request, job, options);
+  const onWait = (waitsFor: TowerError) => onProgress?.({ stage: 'waiting for its turn', waitsFor });
+  return request.turns.run(() => ask(request, job, options), { signal, onWait });
+}
+
 async function ask(
   { queue, client, consumer, logs, budget = defaultRetryBudget }: CalibrationRequest,
   job: ClaimedJob,
-  options: ServiceOptions<WrapperProgress>,
+  options: ServiceOptions<CalibrationProgress>,
 ): Promise<StoredAnswer> {
   const { wrapper } = consumer;
   // A half-hour call is not begun when its answer would be lost.
   await queue.requireSpace();
   const started = performance.now();
-  const asked = await client.ask(job.prompt, wrapper, options).catch(async (error: unknown) => {
+  options.onProgress?.({ stage: 'asking the model' });
+  const asked = await client.ask(job.prompt, wrapper, { signal: options.signal }).catch(async (error: unknown) => {
     if (!(error instanceof WrapperFault)) throw error;
     const { code, upstreamError, detail, status } = error;
     const durationMs = Math.round(performance.now() - started);
-    const faults = await queue.noteFault(job, { kind: code, error: upstreamError, detail });
-    await logs.calibration({
+    const faults = await queue.noteFault(job, { kind: code, error: upstreamError, detail, durationMs });
+    const entry = {
       ...{ key: `${job.token}-${faults.length}`, prompt: job.prompt, response: null, error: upstreamError },
       ...{ durationMs, retries: faults.length - 1, parameters: client.parameters, scored: null },
+    };
+    // The fault decides when the model is asked again, whatever becomes of its line in the log.
+    await logs.calibration(entry).catch((failure: unknown) => {
+      options.log.error({ error: describeError(failure) }, 'a fault could not be logged');
     });
     const next = nextTry(
       faults.map(({ kind }) => kind),
@@ -126,12 +157,30 @@ async function ask(
       ...(next.retry && { retryAfterMs: next.afterMs }),
     });
   });
-  const { response, durationMs } = asked;
-  const answer = { wrapper, response, durationMs, attempts: job.faults.length + 1 };
-  await queue.storeAnswer(job, job.prompt, answer);
+  const { response, durationMs, simulated } = asked;
+  const answer = { wrapper, response, durationMs, attempts: job.faults.length + 1, simulated };
+  await untilStored(() => queue.storeAnswer(job, job.prompt, answer), options);
   return answer;
 }
 
-function callFacts({ wrapper, workerId, sessionId }: Consumer, durationMs: number): CallFacts {
-  return { durationMs, sessionId, wrapper, workerId };
+/** An answer may be half an hour's work: while it cannot be stored, it is kept and tried again, until the attempt is over. */
+async function untilStored(
+  store: () => Promise<unknown>,
+  { signal, log, onProgress }: ServiceOptions<CalibrationProgress>,
+): Promise<void> {
+  for (;;) {
+    try {
+      await store();
+      return;
+    } catch (error) {
+      if (!(error instanceof TowerError) || !error.retryable) throw error;
+      log.warn({ error: describeError(error) }, 'an answer cannot be stored yet');
+      onProgress?.({ stage: `keeping the answer: ${error.message}` });
+      await delay(storePauseMs, undefined, { signal });
+    }
+  }
+}
+
+function callFacts({ wrapper, workerId, sessionId }: Consumer): Omit<CallFacts, 'durationMs'> {
+  return { sessionId, wrapper, workerId };
 }

@@ -22,8 +22,6 @@ export interface WrapperClientOptions {
   readonly parameters?: Partial<GenerationParameters>;
   /** Longest time for one call as a whole, in milliseconds. Default 1800 s. */
   readonly timeoutMs?: number;
-  /** How often a waiting call reports, in milliseconds. Default 5 s. */
-  readonly progressMs?: number;
 }
 
 export interface WrapperAnswer {
@@ -31,11 +29,9 @@ export interface WrapperAnswer {
   readonly response: string;
   readonly wrapperChain: readonly string[];
   readonly requestId: string | null;
+  /** The service says that no model answered. */
+  readonly simulated: boolean;
   readonly durationMs: number;
-}
-
-export interface WrapperProgress {
-  readonly elapsedMs: number;
 }
 
 const chatPath = '/api/chat';
@@ -51,6 +47,7 @@ const metadataSchema = z.object({
   metadata: z.object({
     wrapper_chain: z.array(z.string()),
     request_id: z.string().nullish().catch(null),
+    simulated: z.boolean().optional().catch(undefined),
   }),
 });
 
@@ -94,33 +91,33 @@ export class WrapperClient {
   async ask(
     prompt: string,
     wrapper: string,
-    options: Partial<Pick<ServiceOptions<WrapperProgress>, 'signal' | 'onProgress'>> = {},
+    options: Partial<Pick<ServiceOptions, 'signal'>> = {},
   ): Promise<WrapperAnswer> {
     const mode = modeOf(wrapper);
     const body = { prompt, mode, include_init: false, include_terminology: false, ...this.parameters };
     const started = performance.now();
-    const progress = setInterval(
-      () => options.onProgress?.({ elapsedMs: performance.now() - started }),
-      this.#options.progressMs ?? 5000,
-    );
-    try {
-      const { name, response } = await this.#post(body, options.signal);
-      const answer = readAnswer(name, mode, response);
-      return { ...answer, durationMs: Math.round(performance.now() - started) };
-    } finally {
-      clearInterval(progress);
-    }
+    const { name, response } = await this.#post(body, options.signal);
+    return { ...readAnswer(name, mode, response), durationMs: Math.round(performance.now() - started) };
   }
 
-  /** Asks at the configured path; where that is broken (422), at the one that works, from then on. */
+  /**
+   * Asks at the configured path; without one, at the path that worked last, and where that is broken (422; 404 once the service is
+   * mended) at the other, from then on.
+   */
   async #post(body: object, signal: AbortSignal | undefined): Promise<Exchange> {
-    const exchange = await this.#once(this.#path, body, signal);
-    if (exchange.response.status !== 422 || this.#options.path !== undefined || this.#path === workingPath)
-      return exchange;
-    const other = await this.#once(workingPath, body, signal);
+    // Calls at the same time may switch the path meanwhile.
+    const path = this.#path;
+    const isDefault = path === chatPath;
+    const first = await this.#once(path, body, signal);
+    const { status } = first.response;
+    if (this.#options.path !== undefined || !(status === 422 || (status === 404 && !isDefault))) return first;
+    const otherPath = isDefault ? workingPath : chatPath;
+    const other = await this.#once(otherPath, body, signal);
     // Where the other path does not exist, the first one's complaint is the one that helps.
-    if (other.response.status === 404) return exchange;
-    if (other.response.status !== 422) this.#path = workingPath;
+    if (other.response.status === 404) return first;
+    // Wrong at both: the default one may complain of what nobody sent.
+    if (other.response.status === 422) return isDefault ? other : first;
+    this.#path = otherPath;
     return other;
   }
 
@@ -183,7 +180,8 @@ function readAnswer(
   const chain = described.data?.metadata.wrapper_chain;
   if (chain?.includes(mode) !== true) throw wrapperMismatch(name, mode, chain);
   const requestId = described.data?.metadata.request_id ?? null;
-  return { response: answer.data.response, wrapperChain: chain, requestId };
+  const simulated = described.data?.metadata.simulated === true;
+  return { response: answer.data.response, wrapperChain: chain, requestId, simulated };
 }
 
 /** FastAPI's `detail`; any other body becomes its own start. */

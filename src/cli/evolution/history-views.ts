@@ -1,0 +1,134 @@
+import { TowerError } from '../../errors.js';
+import type { PastGeneration } from '../../syntx/evolution/evolution-log.js';
+import type { FailedRun, GenerationRecord } from '../../syntx/evolution/generation-record.js';
+import type { CommandContext } from '../command-context.js';
+import { localTime } from '../durations.js';
+import { printable } from '../queue/printable.js';
+import { withQueueFiles } from '../queue/queue-files.js';
+import { pairsText, tableText } from '../table.js';
+import { withTime } from './evolution-views.js';
+
+const lineWidth = 80;
+/** All runs are called so; the text shows the rest, and `--run` takes either. */
+const runPrefix = 'produce-';
+
+export async function showHistory(
+  { n, run }: { readonly n: number; readonly run?: string },
+  context: CommandContext,
+): Promise<void> {
+  if (run !== undefined) return showRun(run, context);
+  const { history, failed } = await withQueueFiles(context, async ({ evolution }) => ({
+    history: await evolution.history(),
+    failed: await evolution.failures(),
+  }));
+  const newest = [
+    ...history.map((past) => ({ at: past.at, row: rowOf(past), past, failure: undefined })),
+    ...failed.map((failure) => ({ at: Date.parse(failure.at), row: failedRow(failure), past: undefined, failure })),
+  ]
+    .sort((a, b) => b.at - a.at)
+    .slice(0, n);
+  const table = tableText(
+    ['GEN.', 'AT', 'MADE', 'FROM (MEAN)', 'RUN'],
+    newest.map(({ row }) => row),
+  );
+  context.output.result(
+    {
+      generations: newest.flatMap(({ past }) => (past === undefined ? [] : [withTime(past)])),
+      failed: newest.flatMap(({ failure }) => failure ?? []),
+    },
+    [
+      table || 'no run of the producer yet',
+      ...newest.flatMap(({ failure }) => (failure === undefined ? [] : [failureText(failure)])),
+    ].join('\n'),
+  );
+}
+
+function rowOf({ generation, at, learnedFrom, promptsGenerated, record }: PastGeneration): string[] {
+  return [
+    // Runs that explored use no number up (contract syntx 2.6).
+    ...[
+      learnedFrom === null ? '-' : String(generation),
+      localTime(new Date(at)).slice(0, 16),
+      String(promptsGenerated),
+    ],
+    learnedFrom === null ? 'explored' : `${learnedFrom.sampleCount} (${learnedFrom.averageScore.toFixed(1)})`,
+    record === null
+      ? 'by the original'
+      : `${record.run.slice(runPrefix.length)}${record.simulated ? ' [simulated]' : ''}`,
+  ];
+}
+
+function failedRow({ run, at }: FailedRun): string[] {
+  return ['-', localTime(new Date(at)).slice(0, 16), '0', 'failed', run.slice(runPrefix.length)];
+}
+
+/** Below the table, which has no room for it. */
+function failureText({ run, reason }: FailedRun): string {
+  return [
+    `\n${run.slice(runPrefix.length)} failed:`,
+    ...wrapped(printable(reason).replaceAll(/\s+/g, ' '), lineWidth - 4),
+  ].join('\n    ');
+}
+
+async function showRun(named: string, context: CommandContext): Promise<void> {
+  const isNamed = (run: string | undefined) => run === named || run === `${runPrefix}${named}`;
+  const { found, failure } = await withQueueFiles(context, async ({ evolution }) => ({
+    found: (await evolution.history()).find(({ record }) => isNamed(record?.run))?.record,
+    failure: await evolution.failureOf(isNamed),
+  }));
+  if (found == null && failure !== undefined) {
+    const facts = pairsText([
+      ['Run', failure.run],
+      ['At', localTime(new Date(failure.at)).slice(0, 16)],
+    ]);
+    context.output.result({ ...failure, failed: true }, [facts, failureText(failure)].join('\n'));
+    return;
+  }
+  if (found == null) {
+    throw new TowerError('NOT_FOUND', `no run of the producer is called ${named}`, {
+      next: '`tower evolution history` lists them.',
+    });
+  }
+  const { learnedFrom } = found;
+  const facts = pairsText([
+    ['Run', `${found.run}${found.simulated ? ' [simulated]' : ''}`],
+    ['Generation', found.learnedFrom === null ? '-' : String(found.generation)],
+    ['Policy', found.policy],
+    ...(learnedFrom === null
+      ? [['Learned from', 'nothing: it explored'] as const]
+      : [
+          ['Learned from', `${learnedFrom.sampleCount} jobs, mean ${learnedFrom.averageScore}`] as const,
+          ['Ahead', learnedFrom.topStyles.join(', ')] as const,
+          ['', learnedFrom.topCategories.join(', ')] as const,
+        ]),
+    ['Cost', `${found.paid.toFixed(4)} USD`],
+  ]);
+  const failed = failure === undefined ? [] : [failureText(failure)];
+  context.output.result(
+    { ...found, ...(failure !== undefined && { failed: true, reason: failure.reason }) },
+    [facts, ...failed, ...found.prompts.map(promptText)].join('\n\n'),
+  );
+}
+
+function promptText(
+  { style, category, topic, reason, job, error }: GenerationRecord['prompts'][number],
+  index: number,
+): string {
+  const indent = ' '.repeat(4);
+  return [
+    `${String(index + 1).padStart(2)}  ${style} × ${category}: ${topic}`,
+    ...wrapped(`${reason.kind}: ${reason.text}`, lineWidth - indent.length).map((line) => indent + line),
+    indent + (job ?? `not made: ${error ?? 'no reason was recorded'}`),
+  ].join('\n');
+}
+
+/** Lines of whole words; a word that is longer than a line stays whole. */
+function wrapped(text: string, width: number): string[] {
+  const lines: string[] = [];
+  for (const word of text.split(' ')) {
+    const last = lines.at(-1);
+    if (last === undefined || last.length + 1 + word.length > width) lines.push(word);
+    else lines[lines.length - 1] = `${last} ${word}`;
+  }
+  return lines;
+}
