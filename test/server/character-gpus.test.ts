@@ -66,7 +66,8 @@ it('a GPU that works is busier than one that does not, though nothing waits ther
   await machine.trainingAtStep(long.workflowId, 1);
   await waitUntil('the report of the busy worker', async () => {
     const workers = await listLivingWorkers(client);
-    return workers.some(({ queue, busy }) => queue === 'gpu-box-0' && busy === 1);
+    const busyOn = (gpu: string) => workers.find(({ queue }) => queue === gpu)?.busy;
+    return busyOn('gpu-box-0') === 1 && busyOn('gpu-box-1') === 0;
   });
   const second = await machine.start({ ...quick, name: 'Beside' });
   await second.result();

@@ -62,9 +62,9 @@ export function createSyntxActivities(environment: WorkerEnvironment): SyntxActi
 
     async generatePrompts(input) {
       const reference = checked(inputs.productionSchema, input);
-      const { scheduledTimestampMs, currentAttemptScheduledTimestampMs } = Context.current().info;
-      // Since the first attempt; while there was no worker, nobody asked.
-      const askingSince = scheduledTimestampMs + Math.max(0, Date.now() - currentAttemptScheduledTimestampMs);
+      const { attempt, scheduledTimestampMs } = Context.current().info;
+      // Since the first attempt: while that waited for a worker, nobody asked.
+      const askingSince = attempt === 1 ? Date.now() : scheduledTimestampMs;
       return heartbeating((options) => generateProduction(producer(), { ...reference, askingSince }, options));
     },
 
