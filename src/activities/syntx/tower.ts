@@ -27,6 +27,13 @@ import { QueueAccess } from './queue-access.js';
 const hour = 3_600_000;
 const mostNamed = 50;
 
+interface HeartbeatDetails {
+  /** When the run began to ask the endpoint, in milliseconds since 1970. */
+  readonly askingSince?: number;
+  readonly prompts?: number;
+  readonly planned?: number;
+}
+
 /** Activities of the prompt evolution on the `tower` queue. They use the queue directory's files. */
 export function createSyntxActivities(environment: WorkerEnvironment): SyntxActivities {
   const { config, paths, host, log } = environment;
@@ -38,13 +45,20 @@ export function createSyntxActivities(environment: WorkerEnvironment): SyntxActi
     ...{ files: access.files, settings: access.settings, runs, instance: `${host}:${paths.home}` },
     readApiKey: () => readOpenAiKey(config, process.env),
   });
-  const heartbeating = <Result>(work: (options: ServiceOptions<GenerationProgress>) => Promise<Result>) => {
+  const heartbeating = <Result>(
+    work: (options: ServiceOptions<GenerationProgress>) => Promise<Result>,
+    lasting: HeartbeatDetails = {},
+  ) => {
     const context = Context.current();
-    return withHeartbeat<unknown, Result>(context, config.worker.heartbeatSeconds * 1000, (report) =>
-      work({
-        ...{ signal: context.cancellationSignal, log },
-        onProgress: ({ made, total }) => report({ prompts: made, planned: total }),
-      }),
+    return withHeartbeat<HeartbeatDetails, Result>(
+      context,
+      config.worker.heartbeatSeconds * 1000,
+      (report) =>
+        work({
+          ...{ signal: context.cancellationSignal, log },
+          onProgress: ({ made, total }) => report({ ...lasting, prompts: made, planned: total }),
+        }),
+      lasting,
     );
   };
 
@@ -62,10 +76,11 @@ export function createSyntxActivities(environment: WorkerEnvironment): SyntxActi
 
     async generatePrompts(input) {
       const reference = checked(inputs.productionSchema, input);
-      const { attempt, scheduledTimestampMs } = Context.current().info;
-      // Since the first attempt: while that waited for a worker, nobody asked.
-      const askingSince = attempt === 1 ? Date.now() : scheduledTimestampMs;
-      return heartbeating((options) => generateProduction(producer(), { ...reference, askingSince }, options));
+      // Attempts hand it on; a wait for the first worker is none for the endpoint.
+      const { askingSince = Date.now() } = (Context.current().info.heartbeatDetails ?? {}) as HeartbeatDetails;
+      return heartbeating((options) => generateProduction(producer(), { ...reference, askingSince }, options), {
+        askingSince,
+      });
     },
 
     async publishPrompts(input) {
