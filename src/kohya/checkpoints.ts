@@ -1,7 +1,7 @@
 import { basename } from 'node:path';
 
 import { readLaunches } from '../training/launch-record.js';
-import { summarizeLaunch } from '../training/launch-summary.js';
+import { summarizeLaunch, type LaunchSummary } from '../training/launch-summary.js';
 import { runDirectory } from '../training/run-directory.js';
 import type { Checkpoint, TrainerDriver } from '../training/trainer-driver.js';
 import { presentRung, rungOf, type KohyaOrder } from './order.js';
@@ -40,9 +40,18 @@ async function stepsPerEpoch(
   { run }: KohyaOrder,
   driver: Pick<TrainerDriver, 'createParser'>,
 ): Promise<number | undefined> {
-  for (const { files } of (await readLaunches(runDirectory(run.runDirectory))).reverse()) {
+  const start = await newestStart(run.runDirectory, driver);
+  return start === undefined ? undefined : start.totalSteps / run.options.max_train_epochs;
+}
+
+/** What the newest launch said of itself that got so far; `undefined`: no trainer of the run has begun to train. */
+export async function newestStart(
+  directory: string,
+  driver: Pick<TrainerDriver, 'createParser'>,
+): Promise<LaunchSummary['start']> {
+  for (const { files } of (await readLaunches(runDirectory(directory))).reverse()) {
     const { summary } = await summarizeLaunch(files, driver);
-    if (summary.start !== undefined) return summary.start.totalSteps / run.options.max_train_epochs;
+    if (summary.start !== undefined) return summary.start;
   }
   return undefined;
 }

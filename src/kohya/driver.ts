@@ -78,7 +78,7 @@ function createDriver(order: KohyaOrder, program: ScriptProgram): TrainerDriver 
     memoryLadder: rungs.slice(1).map(({ description }) => description),
     ...output,
 
-    prepare: () => prepareRun(order),
+    prepare: () => prepareRun(order, output),
 
     command({ resumeFrom, memoryRung }) {
       const rung = Math.min(memoryRung, rungs.length - 1);

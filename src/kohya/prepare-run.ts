@@ -1,9 +1,11 @@
 import { TowerError } from '../errors.js';
 import { writeFileDurable, writeJsonDurable } from '../files/durable-write.js';
+import type { TrainerDriver } from '../training/trainer-driver.js';
 import { checkDataset, type DatasetCheck } from './check-dataset.js';
 import { configFile, configValues, datasetFile, type ConfigFile } from './config-files.js';
 import { planHeldOut } from './held-out.js';
 import type { KohyaOrder, Rung } from './order.js';
+import { refuseChangedDataset } from './refuse-changed-dataset.js';
 import { kohyaRunFiles, type KohyaPlan } from './run-files.js';
 import { samplePromptsFile } from './samples.js';
 
@@ -11,13 +13,14 @@ import { samplePromptsFile } from './samples.js';
  * Checks the data set and writes the trainer's input files, those of every rung at once, and the plan. The same input gives the same
  * bytes.
  *
- * @throws TowerError `KOHYA_DATASET_INVALID`, `KOHYA_OPTION_UNSUPPORTED`.
+ * @throws TowerError `KOHYA_DATASET_INVALID`, `DATASET_CHANGED`, `KOHYA_OPTION_UNSUPPORTED`.
  */
-export async function prepareRun(order: KohyaOrder): Promise<void> {
+export async function prepareRun(order: KohyaOrder, driver: Pick<TrainerDriver, 'createParser'>): Promise<void> {
   const { run, trainer, rungs } = order;
   const { options } = rungs[0];
   const files = kohyaRunFiles(run.runDirectory);
   const check = await checkDataset({ folder: run.images, options, record: files.datasetCheck });
+  await refuseChangedDataset(run, check, driver);
   if (options.reg_data_dir !== undefined) {
     await checkDataset({ folder: options.reg_data_dir, options, record: files.regularisationCheck });
   }

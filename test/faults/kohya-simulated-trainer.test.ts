@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { copyFile, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -219,6 +219,23 @@ test('a broken image and an empty caption are named before anything is started',
     ) as string,
   });
   expect(existsSync(join(request.run.directory, 'launches'))).toBe(false);
+});
+
+test('a training that has begun is not resumed with other images, which no GPU time could complete; with its own it is', async () => {
+  const images = join(bench.home, 'changed-images');
+  await writeImages(images, 8);
+  const killed = { kind: 'killed', atStep: 10, onlyOnLaunch: 1 } as const;
+  const request = await bench.request('changed', { run: { images }, simulation: { fault: killed } });
+  await expect(runTraining(request, attempt())).rejects.toMatchObject({ code: 'TRAINER_KILLED' });
+  await rename(join(images, 'elara_003.png'), join(bench.home, 'elara_003.png'));
+  await expect(runTraining(request, attempt())).rejects.toMatchObject({
+    ...{ code: 'DATASET_CHANGED', retryable: false },
+    message: expect.stringContaining('began with 8 images (8 of 64×64), now') as string,
+  });
+  expect(await launchesOf(request)).toHaveLength(1);
+  await rename(join(bench.home, 'elara_003.png'), join(images, 'elara_003.png'));
+  await writeFile(join(images, 'elara_003.txt'), 'elara, another caption');
+  expect(await runTraining(request, attempt())).toMatchObject({ outcome: 'done', launches: 2 });
 });
 
 test('where sd-scripts cannot hold images out, the choice says so, with a scorer too', async () => {
