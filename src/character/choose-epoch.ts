@@ -65,7 +65,7 @@ export function chooseEpoch(
   const last = sorted.at(-1);
   if (last === undefined) {
     throw new TowerError('NO_EPOCHS', 'the training has left no LoRA to choose from', {
-      next: 'Look at the logs of the training in the run folder.',
+      next: 'Look at the logs of the training in the run folder; `tower character train --dataset` trains anew with the same images.',
     });
   }
   const byLoss = judgeByLoss(sorted, last, nothingHeldOut);

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 
 import { namesIn, undefinedIfAbsent } from '../files/absent.js';
+import { exists } from '../files/exists.js';
 import { readJsonIfExists } from '../files/read-json.js';
 import type { Log } from '../log/logger.js';
 import { readRunOwner, type RunOwner } from '../training/run-owner.js';
@@ -34,8 +35,8 @@ const outcomeSchema = z.looseObject({ outcome: z.string(), endedAt: z.iso.dateti
 
 /**
  * Removes what nobody needs any more of character runs (weakness W18): saved states of finished trainings, everything that
- * the trainer has written for a run that failed, was cancelled or terminated and was not taken up again, and folders that a
- * crash left in the making. LoRAs of the epochs, samples, records and datasets stay. Repeatable.
+ * the trainer has written for a run that ended before its training was finished and was not taken up again, and folders that a
+ * crash left in the making. LoRAs of a finished training, samples, records and datasets stay. Repeatable.
  *
  * @returns how many files and folders were removed.
  */
@@ -56,7 +57,8 @@ export async function applyCharacterRetention(
       (owner === undefined ? undefined : await unrecordedEnd(directory));
     if (end === undefined) continue;
     const age = now.getTime() - Date.parse(end.endedAt);
-    const finished = end.outcome === 'succeeded' || end.outcome === 'simulated';
+    // However the run ended: one that goes on does not train again, and takes what the training has left.
+    const finished = end.outcome === 'succeeded' || end.outcome === 'simulated' || (await exists(files.settled));
     if (age <= (finished ? limits.checkpointDays : limits.failedRunDays) * dayMs) continue;
     for (const path of await uselessIn(directory, finished)) {
       await rm(path, { recursive: true, force: true });

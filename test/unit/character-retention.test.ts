@@ -6,6 +6,7 @@ import { pino } from 'pino';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 
 import { applyCharacterRetention } from '../../src/character/retention.js';
+import { writeJsonDurable } from '../../src/files/durable-write.js';
 import { exists } from '../../src/files/exists.js';
 import { runDirectory } from '../../src/training/run-directory.js';
 import { writeRunOwner, type RunOwner } from '../../src/training/run-owner.js';
@@ -67,6 +68,19 @@ it('keeps what a run that failed could go on from, for a longer time', async () 
   expect(await apply(days(31))).toBe(3);
   expect(await has('lora')).toBe(false);
   expect(await has('journal')).toBe(true);
+});
+
+it('keeps the LoRAs of a finished training also when the run failed afterwards, so that it can go on', async () => {
+  const has = await makeRun('character_elara_v1', 'failed');
+  await writeJsonDurable(runDirectory(join(runsDirectory, 'character_elara_v1')).settled, {
+    ...{ version: 1, outcome: 'done', driver: 'kohya', simulated: false, launches: 1, memoryRung: 0 },
+    artefact: { path: '/x', sha256: 'a'.repeat(64), bytes: 5 },
+    steps: { planned: 1, executed: 1, redone: 0, segments: [{ launch: 1, from: 1, to: 1 }] },
+    ...{ trainLoss: null, heldOutLoss: null, settledAt: ended.toISOString() },
+  });
+  await apply(days(1_000));
+  for (const kept of ['lora', 'epoch', 'sample', 'journal'] as const) expect(await has(kept)).toBe(true);
+  expect(await has('state')).toBe(false);
 });
 
 it('leaves alone what has not ended, and what is no character run', async () => {
