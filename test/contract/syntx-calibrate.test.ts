@@ -10,7 +10,13 @@ import { startSyntxService, type SyntxService } from '../../src/sims/syntx/serve
 import { SyntxLogs } from '../../src/syntx/logs/syntx-logs.js';
 import type { ClaimedJob } from '../../src/syntx/queue/claim.js';
 import type { SyntxQueue } from '../../src/syntx/queue/syntx-queue.js';
-import { calibrateJob, giveUpJob, type CalibrationRequest } from '../../src/syntx/wrapper/calibrate-job.js';
+import {
+  calibrateJob,
+  giveUpJob,
+  type CalibrationProgress,
+  type CalibrationRequest,
+} from '../../src/syntx/wrapper/calibrate-job.js';
+import { CallTurns } from '../../src/syntx/wrapper/call-turns.js';
 import { WrapperClient } from '../../src/syntx/wrapper/wrapper-client.js';
 import { failure } from '../support/server-faults.js';
 import { baseName, owner, QueueWorld } from '../support/syntx-queue.js';
@@ -50,7 +56,7 @@ async function claim(number = 1): Promise<ClaimedJob> {
 
 function request(job: ClaimedJob, changes: Partial<CalibrationRequest> = {}): CalibrationRequest {
   const client = new WrapperClient({ url: service.address });
-  return { queue, client, logs, consumer, job, threshold: 90, budget, ...changes };
+  return { queue, client, logs, consumer, job, threshold: 90, budget, storePauseMs: 1, ...changes };
 }
 
 function lines(...path: string[]): Record<string, unknown>[] {
@@ -152,16 +158,33 @@ describe('a stored answer', () => {
     ]);
   });
 
-  it('is kept until there is room for it: the model is not asked again', async () => {
+  it.each([
+    ['while the disk is full', new TowerError('DISK_FULL', 'no space is left', { retryable: true })],
+    ['after a bad moment of the disk', Object.assign(new Error('EIO: i/o error, write'), { syscall: 'write' })],
+  ])('is kept until it can be written %s: the model is not asked again', async (_when, trouble) => {
     await world.put('incoming', first, { prompt });
     const job = await claim();
     const store = queue.storeAnswer.bind(queue);
     queue.storeAnswer = () => {
       queue.storeAnswer = store;
-      return Promise.reject(new TowerError('DISK_FULL', 'no space is left', { retryable: true }));
+      return Promise.reject(trouble);
     };
-    expect(await calibrateJob(request(job), options)).toMatchObject({ stage: 'processed', score: 98 });
+    const stages: string[] = [];
+    const watched = { ...options, onProgress: ({ stage }: CalibrationProgress) => stages.push(stage) };
+    expect(await calibrateJob(request(job), watched)).toMatchObject({ stage: 'processed', score: 98 });
     expect(service.calls()).toHaveLength(1);
+    expect(stages).toEqual(['asking the model', `keeping the answer: ${trouble.message}`]);
+  });
+
+  it('that another attempt has got while this one waited for its turn is scored: one call in all', async () => {
+    service.faults = [{ times: 1, fault: { kind: 'slow', delayMs: 100 } }];
+    await world.put('incoming', first, { prompt });
+    const job = await claim();
+    const turns = new CallTurns(1, { limitMs: 60_000 });
+    const outcomes = await Promise.all([1, 2].map(() => calibrateJob(request(job, { turns }), options)));
+    expect(outcomes).toMatchObject([{ stage: 'processed' }, { stage: 'processed' }]);
+    expect(service.calls()).toHaveLength(1);
+    expect(world.faults()).toEqual([]);
   });
 
   it('of another wrapper is none', async () => {
@@ -212,6 +235,21 @@ describe('a fault', () => {
       `Processing: ${first}.txt\n   ❌ HTTPError: Server Error 504 → error/\n`,
     );
     expect(world.faults()).toEqual([]);
+  });
+
+  it('that cannot be noted yet is kept until it can: it counts, and says when the model is asked again', async () => {
+    service.faults = [{ times: 1, fault: { kind: 'status', status: 504, detail: 'Gateway Time-out' } }];
+    await world.put('incoming', first, { prompt });
+    const job = await claim();
+    const note = queue.noteFault.bind(queue);
+    queue.noteFault = () => {
+      queue.noteFault = note;
+      return Promise.reject(new TowerError('QUEUE_BUSY', 'others have its lock', { retryable: true }));
+    };
+    expect(await failure(calibrateJob(request(job), options))).toMatchObject({
+      ...{ code: 'WRAPPER_TIMED_OUT', retryable: true, retryAfterMs: 1000 },
+    });
+    expect(await queue.claimed(job)).toMatchObject({ faults: [{ kind: 'WRAPPER_TIMED_OUT' }] });
   });
 
   it('that passes leaves a score', async () => {

@@ -37,11 +37,13 @@ export interface CalibrationRequest {
   /** From this score on a job goes to `processed`. The guide's is 90. */
   readonly threshold: number;
   readonly budget?: RetryBudget;
+  /** Between two tries to store what cannot be stored yet, in milliseconds. Default 5 s. */
+  readonly storePauseMs?: number;
 }
 
-/** Where a call is; while an answer cannot be stored, why. */
+/** Where a call is; while its answer or its fault cannot be stored, why. */
 export interface CalibrationProgress {
-  /** `waiting for its turn`, `asking the model` or `keeping the answer: <why it cannot be stored>` */
+  /** `waiting for its turn`, `asking the model`, `keeping the answer: <why it cannot be stored>` or `keeping the fault: <why>` */
   readonly stage: string;
   /** Why it is not its turn: the error that it would end with if time were over. */
   readonly waitsFor?: TowerError;
@@ -50,7 +52,7 @@ export interface CalibrationProgress {
 /** The reason of a job that was answered with nothing. */
 const emptyAnswer = 'empty';
 
-const storePauseMs = 5_000;
+const defaultStorePauseMs = 5_000;
 
 /**
  * Has a claimed job answered and scored, and ends it: a score of the threshold and more in `processed`, less in `error`, an empty
@@ -98,9 +100,7 @@ export async function giveUpJob(
 async function calibrate(request: CalibrationRequest, options: ServiceOptions<CalibrationProgress>): Promise<Settled> {
   const { queue, consumer, logs, client, threshold } = request;
   const job = await queue.claimed(request.job);
-  const { wrapper } = consumer;
-  const answer =
-    (await queue.findAnswer(job.baseName, { wrapper, prompt: job.prompt })) ?? (await askInTurn(request, job, options));
+  const answer = (await storedAnswer(request, job)) ?? (await askInTurn(request, job, options));
   const scored = scoreAnswer(answer.response);
   const key = job.token;
   await logs.calibration({
@@ -113,6 +113,10 @@ async function calibrate(request: CalibrationRequest, options: ServiceOptions<Ca
   return queue.complete(job, { ...facts, score: scored.score, response: answer.response, threshold });
 }
 
+function storedAnswer({ queue, consumer }: CalibrationRequest, job: ClaimedJob): Promise<StoredAnswer | undefined> {
+  return queue.findAnswer(job.baseName, { wrapper: consumer.wrapper, prompt: job.prompt });
+}
+
 async function askInTurn(
   request: CalibrationRequest,
   job: ClaimedJob,
@@ -121,11 +125,16 @@ async function askInTurn(
   const { signal, onProgress } = options;
   if (request.turns === undefined) return ask(request, job, options);
   const onWait = (waitsFor: TowerError) => onProgress?.({ stage: 'waiting for its turn', waitsFor });
-  return request.turns.run(() => ask(request, job, options), { signal, onWait });
+  const work = async () => {
+    // Another attempt may have had its turn meanwhile, and have got an answer or a fault, or ended the job.
+    const still = await request.queue.claimed(job);
+    return (await storedAnswer(request, still)) ?? ask(request, still, options);
+  };
+  return request.turns.run(work, { signal, onWait });
 }
 
 async function ask(
-  { queue, client, consumer, logs, budget = defaultRetryBudget }: CalibrationRequest,
+  { queue, client, consumer, logs, budget = defaultRetryBudget, storePauseMs }: CalibrationRequest,
   job: ClaimedJob,
   options: ServiceOptions<CalibrationProgress>,
 ): Promise<StoredAnswer> {
@@ -138,7 +147,8 @@ async function ask(
     if (!(error instanceof WrapperFault)) throw error;
     const { code, upstreamError, detail, status } = error;
     const durationMs = Math.round(performance.now() - started);
-    const faults = await queue.noteFault(job, { kind: code, error: upstreamError, detail, durationMs });
+    const noted = () => queue.noteFault(job, { kind: code, error: upstreamError, detail, durationMs });
+    const faults = await untilStored(noted, { ...options, what: 'fault', storePauseMs });
     const entry = {
       ...{ key: `${job.token}-${faults.length}`, prompt: job.prompt, response: null, error: upstreamError },
       ...{ durationMs, retries: faults.length - 1, parameters: client.parameters, scored: null },
@@ -159,26 +169,41 @@ async function ask(
   });
   const { response, durationMs, simulated } = asked;
   const answer = { wrapper, response, durationMs, attempts: job.faults.length + 1, simulated };
-  await untilStored(() => queue.storeAnswer(job, job.prompt, answer), options);
+  const stored = () => queue.storeAnswer(job, job.prompt, answer);
+  await untilStored(stored, { ...options, what: 'answer', storePauseMs });
   return answer;
 }
 
-/** An answer may be half an hour's work: while it cannot be stored, it is kept and tried again, until the attempt is over. */
-async function untilStored(
-  store: () => Promise<unknown>,
-  { signal, log, onProgress }: ServiceOptions<CalibrationProgress>,
-): Promise<void> {
+interface StoreOptions extends ServiceOptions<CalibrationProgress> {
+  readonly what: 'answer' | 'fault';
+  readonly storePauseMs: number | undefined;
+}
+
+/**
+ * An answer may be half an hour's work, and a fault says when the model may be asked again: while one of them cannot be stored, it is
+ * kept and tried again, until the attempt is over.
+ */
+async function untilStored<Stored>(
+  store: () => Promise<Stored>,
+  { what, storePauseMs = defaultStorePauseMs, signal, log, onProgress }: StoreOptions,
+): Promise<Stored> {
   for (;;) {
     try {
-      await store();
-      return;
+      return await store();
     } catch (error) {
-      if (!(error instanceof TowerError) || !error.retryable) throw error;
-      log.warn({ error: describeError(error) }, 'an answer cannot be stored yet');
-      onProgress?.({ stage: `keeping the answer: ${error.message}` });
+      if (!mayPass(error)) throw error;
+      const reason = describeError(error);
+      log.warn({ error: reason }, `the ${what} of a call cannot be stored yet`);
+      onProgress?.({ stage: `keeping the ${what}: ${error.message}` });
       await delay(storePauseMs, undefined, { signal });
     }
   }
+}
+
+/** A disk has bad moments of many kinds (EIO, ESTALE, EMFILE); what needs a person, such as rights, ends the run. */
+function mayPass(error: unknown): error is Error {
+  if (error instanceof TowerError) return error.retryable;
+  return error instanceof Error && 'syscall' in error;
 }
 
 function callFacts({ wrapper, workerId, sessionId }: Consumer): Omit<CallFacts, 'durationMs'> {
