@@ -4,15 +4,12 @@ import { dirname, extname, resolve } from 'node:path';
 import { parse as parseToml } from 'smol-toml';
 
 import { describeError, TowerError } from '../errors.js';
-import { userPath } from '../files/user-path.js';
 import { jobFaults } from './job-faults.js';
+import { withAbsolutePaths } from './job-paths.js';
 import { characterJobSchema, type CharacterJob } from './job.js';
 import { renameUpstreamKeys } from './upstream-keys.js';
 
 type Fields = Readonly<Record<string, unknown>>;
-
-/** Keys that hold a path; relative ones in a file are meant from the file's folder. */
-const pathKeys = ['outputDir', 'dataset'] as const;
 
 /**
  * Checks a job, with Tower's keys or those of the original's task payloads.
@@ -30,7 +27,8 @@ export function parseCharacterJob(input: unknown): CharacterJob {
 }
 
 /**
- * Reads a job file, TOML or JSON by its extension, without checking its values: flags may still be laid over it.
+ * Reads a job file, TOML or JSON by its extension, without checking its values: flags may still be laid over it. Its relative
+ * paths are meant from its folder.
  *
  * @throws TowerError `CHARACTER_JOB_INVALID`
  */
@@ -51,7 +49,7 @@ export async function readJobFile(path: string): Promise<Fields> {
       next: 'docs/character-lora.md lists every key of a job.',
     });
   }
-  return resolvePaths(fields, dirname(resolve(path)));
+  return withAbsolutePaths(fields, dirname(resolve(path)));
 }
 
 /** Lays one job over another: what `over` gives counts, section by section. */
@@ -63,16 +61,6 @@ export function mergeJobs(under: Fields, over: Fields): Fields {
     merged[key] = isSection(key) && isTable(below) && isTable(value) ? mergeJobs(below, value) : value;
   }
   return merged;
-}
-
-function resolvePaths(fields: Fields, folder: string): Fields {
-  const resolved: Record<string, unknown> = { ...fields };
-  for (const key of pathKeys) {
-    if (typeof resolved[key] === 'string') resolved[key] = userPath(resolved[key], folder);
-  }
-  const graph = resolved['graph'];
-  if (typeof graph === 'string' && graph !== 'default') resolved['graph'] = userPath(graph, folder);
-  return resolved;
 }
 
 /** A graph is one value, although it is a table. */

@@ -86,6 +86,14 @@ describe('what the training and the delivery need is looked for before the first
     await check({ comfyui, character });
     const kohya = { pretrained_model_name_or_path: '/nowhere/model.safetensors' };
     await expect(check({ comfyui, character }, { kohya })).rejects.toMatchObject({ code: 'BASE_MODEL_MISSING' });
+    // In a job that was sent without a command line; the scripts would take it for a name on the hub.
+    for (const path of ['~/model', 'models/x.safetensors', '../x']) {
+      const relative = { pretrained_model_name_or_path: path };
+      await expect(check({ comfyui, character }, { kohya: relative })).rejects.toMatchObject({
+        ...{ code: 'BASE_MODEL_MISSING', message: expect.stringContaining(path) as string },
+      });
+    }
+    await check({ comfyui, character }, { kohya: { pretrained_model_name_or_path: 'runwayml/model' } });
     const vae = join(folders.root, 'none.vae');
     await expect(check({ comfyui, character }, { kohya: { vae } })).rejects.toMatchObject({
       ...{ code: 'BASE_MODEL_MISSING', message: expect.stringContaining('kohya.vae') as string },

@@ -55,6 +55,14 @@ it.each(flags)('%j is what the job gets', async (args, expected) => {
   expect(await jobOf(args)).toMatchObject(expected);
 });
 
+it('models of the training are meant from the working directory, also by --with', async () => {
+  const args = ['--base-model', 'models/x.safetensors', '--with', 'kohya.vae=./vae'];
+  const kohya = { pretrained_model_name_or_path: resolve('models/x.safetensors'), vae: resolve('vae') };
+  expect(await jobOf(args)).toMatchObject({ kohya });
+  const onHub = 'runwayml/stable-diffusion-v1-5';
+  expect(await jobOf(['--base-model', onHub])).toMatchObject({ kohya: { pretrained_model_name_or_path: onHub } });
+});
+
 it('--graph is read where the command runs', async () => {
   await expect(jobOf(['--graph', 'missing/graph.json'])).rejects.toMatchObject({
     code: 'GRAPH_INVALID',

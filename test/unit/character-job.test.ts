@@ -5,6 +5,7 @@ import { join, resolve } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import { mergeJobs, parseCharacterJob, readJobFile } from '../../src/character/job-file.js';
+import type { KohyaSection } from '../../src/character/kohya-section.js';
 import { flagFields } from '../../src/cli/character/read-job.js';
 
 const least = { name: 'Elara', description: '1girl, brown hair' };
@@ -245,6 +246,22 @@ describe('a job file', () => {
       kohya: { network_dim: 16, network_alpha: 4 },
     });
     expect(await readJobFile(json)).toEqual({ name: 'Elara', dataset: join(folder, 'set'), kohya: { network_dim: 4 } });
+  });
+
+  it('names models of the training by paths from its folder, or by their names on the hub', async () => {
+    const toml = join(folder, 'elara.toml');
+    await mkdir(join(folder, 'sets/model'), { recursive: true });
+    const modelsOf = async (base: string, vae: string) => {
+      await writeFile(toml, `base_model = "${base}"\n[kohya]\nvae = "${vae}"\n`);
+      const { pretrained_model_name_or_path, vae: autoencoder } = (await readJobFile(toml))['kohya'] as KohyaSection;
+      return [pretrained_model_name_or_path, autoencoder];
+    };
+    const inFolder = (...paths: string[]) => paths.map((path) => join(folder, path));
+    expect(await modelsOf('models/x.safetensors', 'x.vae.pt')).toEqual(inFolder('models/x.safetensors', 'x.vae.pt'));
+    expect(await modelsOf('./x', 'sets/model')).toEqual(inFolder('x', 'sets/model'));
+    expect(await modelsOf('~/x.ckpt', '/m/x.sft')).toEqual([join(homedir(), 'x.ckpt'), '/m/x.sft']);
+    const names = ['runwayml/stable-diffusion-v1-5', 'stabilityai/sd-vae-ft-mse'] as const;
+    expect(await modelsOf(...names)).toEqual(names);
   });
 
   it('that cannot be read says where', async () => {

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { rm, stat, writeFile } from 'node:fs/promises';
-import { dirname, isAbsolute, join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 
 import type { CharacterJob } from '../../character/job.js';
 import { namingRefusal } from '../../character/refused.js';
@@ -11,6 +11,7 @@ import { exists } from '../../files/exists.js';
 import { baseModels } from '../../kohya/base-model.js';
 import { probeInstallation, scriptFor, type KohyaInstallation } from '../../kohya/installation.js';
 import { kindOfFile } from '../../kohya/model-kind.js';
+import { meansModelPath } from '../../kohya/model-path.js';
 import type { Log } from '../../log/logger.js';
 import type { KohyaOptions } from '../../kohya/options.js';
 import { createOrder } from '../../kohya/order.js';
@@ -40,8 +41,8 @@ export async function checkTrainingPlace(
   if (folder !== undefined) {
     const installation = await probeInstallation({ folder, python: await pythonOf(folder, python) });
     await scriptFor(installation, job.baseModelKind);
-    for (const name of modelOptions) await requireModel(name, options[name]);
-    for (const weights of options.base_weights ?? []) await requireModel('base_weights', weights);
+    for (const name of modelOptions) await requireModel(name, options[name], folder);
+    for (const weights of options.base_weights ?? []) await requireModel('base_weights', weights, folder);
     await requireTrainerFolders(options);
     requireOptions({ job, options, log: environment.log }, installation);
   }
@@ -90,9 +91,10 @@ async function requireTrainerFolders({ reg_data_dir, tokenizer_cache_dir }: Kohy
 async function requireModel(
   name: (typeof modelOptions)[number] | 'base_weights',
   model: string | undefined,
+  sdScripts: string,
 ): Promise<void> {
-  // What is no absolute path may be the name of a model on the hub.
-  if (model === undefined || !isAbsolute(model) || (await exists(model))) return;
+  // Else it may be the name of a model on the hub. The scripts run in their own folder.
+  if (model === undefined || !meansModelPath(model) || (await exists(resolve(sdScripts, model)))) return;
   const isBase = name === 'pretrained_model_name_or_path';
   throw new TowerError(
     'BASE_MODEL_MISSING',

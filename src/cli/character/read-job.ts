@@ -1,8 +1,8 @@
 import { mergeJobs, parseCharacterJob, readJobFile } from '../../character/job-file.js';
+import { withAbsolutePaths } from '../../character/job-paths.js';
 import type { CharacterJob, CharacterStage } from '../../character/job.js';
 import { loadGraph } from '../../comfyui/graph-template.js';
 import { TowerError } from '../../errors.js';
-import { userPath } from '../../files/user-path.js';
 import type { JobOptions } from './job-options.js';
 
 type JobFields = Readonly<Record<string, unknown>>;
@@ -30,7 +30,7 @@ export async function readJob(options: JobOptions, stages?: readonly CharacterSt
   return { fields: { ...fields, graph }, job: { ...job, graph } };
 }
 
-/** What the flags say of a job. */
+/** What the flags say of a job; paths are meant from the working directory. */
 export function flagFields(options: JobOptions): JobFields {
   const { size, baseModel, baseModelKind, networkDim, networkAlpha, epochs, learningRate, alias, deliverSimulated } =
     options;
@@ -43,15 +43,15 @@ export function flagFields(options: JobOptions): JobFields {
     learning_rate: learningRate,
   });
   const deliver = withoutGaps({ alias, simulated: deliverSimulated });
-  return withoutGaps({
+  const fields = withoutGaps({
     ...{ name, description, tags, trigger, output, count, minImages, seed, steps, cfg, sampler, scheduler },
-    outputDir: absolute(options.outputDir),
-    dataset: absolute(options.dataset),
+    outputDir: options.outputDir,
+    dataset: options.dataset,
     width: size?.width,
     height: size?.height,
     checkpoint: options.checkpoint,
     baseModelKind,
-    graph: options.graph === 'default' ? 'default' : absolute(options.graph),
+    graph: options.graph,
     review: options.review,
     overwriteCaptions: options.overwriteCaptions,
     priority: options.priority,
@@ -60,6 +60,7 @@ export function flagFields(options: JobOptions): JobFields {
     kohya: Object.keys(kohya).length === 0 ? undefined : kohya,
     deliver: Object.keys(deliver).length === 0 ? undefined : deliver,
   });
+  return withAbsolutePaths(fields, '.');
 }
 
 /** `kohya.network_dim=16` as a job with only that key. A value is JSON where it can be read as such, else a text. */
@@ -70,7 +71,8 @@ function settingFields(setting: string): JobFields {
       next: 'For example: --with kohya.network_dim=16',
     });
   }
-  return path.split('.').reduceRight<unknown>((value, key) => ({ [key]: value }), valueOf(text)) as JobFields;
+  const fields = path.split('.').reduceRight<unknown>((value, key) => ({ [key]: value }), valueOf(text)) as JobFields;
+  return withAbsolutePaths(fields, '.');
 }
 
 function valueOf(text: string): unknown {
@@ -79,10 +81,6 @@ function valueOf(text: string): unknown {
   } catch {
     return text;
   }
-}
-
-function absolute(path: string | undefined): string | undefined {
-  return path === undefined ? undefined : userPath(path);
 }
 
 function withoutGaps(fields: Readonly<Record<string, unknown>>): JobFields {
