@@ -1,4 +1,4 @@
-import { mkdir, rename } from 'node:fs/promises';
+import { mkdir, readFile, rename } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 
 import { TowerError } from '../errors.js';
@@ -6,8 +6,9 @@ import { undefinedIfAbsent } from '../files/absent.js';
 import { syncDirectory, writeFileDurable, writeJsonDurable } from '../files/durable-write.js';
 import { exists } from '../files/exists.js';
 import { sha256Of } from '../files/sha256.js';
+import type { ServiceOptions } from '../service-options.js';
 import { captionFileOf } from './caption-dataset.js';
-import { openCaptionJournal } from './caption-journal.js';
+import { openCaptionJournal, readCaptionEvents } from './caption-journal.js';
 import type { CharacterRun } from './character-run.js';
 import { datasetImages } from './dataset-images.js';
 import { highestNumber, numberImages } from './image-numbers.js';
@@ -28,9 +29,14 @@ export interface ReviewResult {
  * gone already is not rejected twice. In a dataset that was there before, nothing can be rendered again. An approval is recorded
  * last, when all that was decided is done.
  *
- * @throws TowerError `REVIEW_INVALID` naming the faults.
+ * @param options - An abort ends it before the next image.
+ * @throws TowerError `REVIEW_INVALID` naming the faults; the signal's reason.
  */
-export async function applyReview(run: CharacterRun, decision: ReviewDecision): Promise<ReviewResult> {
+export async function applyReview(
+  run: CharacterRun,
+  decision: ReviewDecision,
+  { signal }: Partial<Pick<ServiceOptions, 'signal'>> = {},
+): Promise<ReviewResult> {
   const { approve, reject = [], captions = [], by } = decision;
   const all = await datasetImages(run);
   const numbers = await numberImages(run, all);
@@ -57,6 +63,7 @@ export async function applyReview(run: CharacterRun, decision: ReviewDecision): 
     const journal = await openJournal(run.paths.journal);
     try {
       for (const { index, reason } of reject) {
+        signal?.throwIfAborted();
         const why = [by ?? 'a person', reason].filter((part) => part !== undefined).join(': ');
         const file = images.get(index);
         if (file !== undefined)
@@ -66,10 +73,11 @@ export async function applyReview(run: CharacterRun, decision: ReviewDecision): 
         const image = images.get(index);
         return image === undefined ? [] : [{ image, text: caption.trim() }];
       });
-      await writeCaptions(run, edited, by ?? null);
+      await writeCaptions(run, edited, { by: by ?? null, signal });
     } finally {
       await journal.close();
     }
+    signal?.throwIfAborted();
     if (approve && !(await isApproved(run))) {
       await writeJsonDurable(run.paths.approval, { approvedAt: new Date().toISOString(), by: by ?? null });
     }
@@ -81,17 +89,35 @@ export async function applyReview(run: CharacterRun, decision: ReviewDecision): 
 async function writeCaptions(
   { dataset, reservation }: CharacterRun,
   captions: readonly { readonly image: string; readonly text: string }[],
-  by: string | null,
+  { by, signal }: { readonly by: string | null; readonly signal: AbortSignal | undefined },
 ): Promise<void> {
   if (captions.length === 0) return;
+  const known = await lastReviewed(dataset.captionJournal, reservation.run);
+  const lines = captions.map(({ image, text }) => ({ image, sha256: sha256Of(text) }));
+  const unrecorded = lines.filter(({ image, sha256 }) => known.get(image) !== sha256);
   const event = { event: 'reviewed', at: new Date().toISOString(), run: reservation.run, by } as const;
   const journal = await openCaptionJournal(dataset.captionJournal);
   try {
-    await journal.append(captions.map(({ image, text }) => ({ ...event, image, sha256: sha256Of(text) })));
+    signal?.throwIfAborted();
+    if (unrecorded.length > 0) await journal.append(unrecorded.map((line) => ({ ...event, ...line })));
   } finally {
     await journal.close();
   }
-  for (const { image, text } of captions) await writeFileDurable(join(dataset.images, captionFileOf(image)), text);
+  for (const { image, text } of captions) {
+    signal?.throwIfAborted();
+    const path = join(dataset.images, captionFileOf(image));
+    if ((await readFile(path, 'utf8').catch(undefinedIfAbsent)) !== text) await writeFileDurable(path, text);
+  }
+}
+
+/** Hash of the caption that was given last for an image in a review of this run. */
+async function lastReviewed(captionJournal: string, run: string): Promise<ReadonlyMap<string, string>> {
+  const events = await readCaptionEvents(captionJournal);
+  return new Map(
+    events.flatMap((event) =>
+      event.event === 'reviewed' && event.run === run ? [[event.image, event.sha256] as const] : [],
+    ),
+  );
 }
 
 /** Whether a person has approved the dataset of this run, also in an earlier workflow of it. */

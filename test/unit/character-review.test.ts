@@ -1,4 +1,4 @@
-import { readFile, readdir, rename, writeFile } from 'node:fs/promises';
+import { readFile, readdir, rename, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { pino } from 'pino';
@@ -143,6 +143,33 @@ describe('a decision that is carried out', () => {
       captions,
     );
     expect((await remaining(run)).map(({ image }) => image.index)).toEqual([2, 3]);
+  });
+
+  it('captions that are on record and on disk already are not written again', async () => {
+    const given = (caption: string) =>
+      applyReview(run, { approve: false, captions: [{ index: 1, caption }], by: 'me' });
+    const lines = async () => (await readFile(run.dataset.captionJournal, 'utf8')).trim().split('\n').length;
+    const before = await lines();
+    await given('one');
+    const { ino } = await stat(join(run.dataset.images, 'elara_001.txt'));
+    await given('one');
+    expect((await stat(join(run.dataset.images, 'elara_001.txt'))).ino).toBe(ino);
+    expect(await lines()).toBe(before + 1);
+    // As if a crash had come between the record and the file.
+    await writeFile(join(run.dataset.images, 'elara_001.txt'), 'torn');
+    await given('one');
+    expect([await textOf(1), await lines()]).toEqual(['one', before + 1]);
+    for (const text of ['two', 'one']) await given(text);
+    expect([await textOf(1), await lines()]).toEqual(['one', before + 3]);
+  });
+
+  it('a decision that is aborted touches nothing more, and is carried out by the next attempt', async () => {
+    const decision = { approve: true, reject: [{ index: 1 }], captions: [{ index: 2, caption: 'x' }] };
+    const before = await readdir(run.dataset.images);
+    await expect(applyReview(run, decision, { signal: AbortSignal.abort() })).rejects.toThrow('aborted');
+    expect([await readdir(run.dataset.images), await isApproved(run)]).toEqual([before, false]);
+    await applyReview(run, decision, { signal: new AbortController().signal });
+    expect([await textOf(2), await isApproved(run)]).toEqual(['x', true]);
   });
 
   it('nothing is touched when something does not fit', async () => {

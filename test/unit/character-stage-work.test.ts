@@ -1,7 +1,12 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import type { Client } from '@temporalio/client';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { pino } from 'pino';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 
+import { createCharacterHostActivities } from '../../src/activities/character/host.js';
 import { readStageFaults } from '../../src/character/stage-faults.js';
 import { stageWork } from '../../src/activities/character/stage-work.js';
 import { superviseRun } from '../../src/activities/gpu-activities.js';
@@ -14,7 +19,7 @@ import { endingUnexpected } from '../../src/activities/unexpected.js';
 import { describeError, TowerError } from '../../src/errors.js';
 import { runDirectory } from '../../src/training/run-directory.js';
 import { writeRunOwner } from '../../src/training/run-owner.js';
-import { characterFolders, preparedRun, type CharacterFolders } from '../support/character-run.js';
+import { characterFolders, preparedRun, renderAll, type CharacterFolders } from '../support/character-run.js';
 import { waitUntil } from '../support/wait-until.js';
 
 let folders: CharacterFolders;
@@ -90,6 +95,33 @@ it('heartbeats while a driver prepares: a large dataset has many images to look 
     superviseRun(environment, reference, { driverOf, vramGigabytes: undefined, vramSetting: 'gpu.trainVramGigabytes' }),
   );
   await expect(training).rejects.toBe(prepared);
+});
+
+it('what the server expects heartbeats of gives them, and a review ends when it is told to (W7)', async () => {
+  const prepared = await preparedRun(folders, { stages: ['generate', 'tag'], count: 2 });
+  await renderAll(prepared);
+  const { dataset, job } = prepared;
+  const { run } = prepared.reservation;
+  const { config, paths, host: name, log, readApiKey } = environment;
+  const host = createCharacterHostActivities({ config, paths, host: name, log, readApiKey, client: {} as Client });
+  const decision = { approve: false, captions: [{ index: 1, caption: 'mine' }] };
+  const activities: Record<string, () => Promise<unknown>> = {
+    countImages: () => host.countImages({ run }),
+    checkCharacterJob: () => host.checkCharacterJob({ job: { ...job, stages: ['tag'], dataset: dataset.folder } }),
+    reviewCharacter: () => host.reviewCharacter({ run, decision }),
+  };
+  for (const [activityName, work] of Object.entries(activities)) {
+    const activity = new MockActivityEnvironment();
+    let beats = 0;
+    activity.on('heartbeat', () => (beats += 1));
+    await activity.run(work);
+    expect([activityName, beats > 0]).toEqual([activityName, true]);
+  }
+  const cancelled = new MockActivityEnvironment();
+  cancelled.cancel();
+  const other = { ...decision, captions: [{ index: 1, caption: 'too late' }] };
+  await expect(cancelled.run(() => host.reviewCharacter({ run, decision: other }))).rejects.toThrow();
+  expect(await readFile(join(dataset.images, 'elara_001.txt'), 'utf8')).toBe('mine');
 });
 
 it('making way on the GPU costs a stage nothing, however often (W19)', async () => {

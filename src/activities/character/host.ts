@@ -28,7 +28,12 @@ export function createCharacterHostActivities(environment: WorkerEnvironment): C
 
   return endingUnexpected<CharacterHostActivities>({
     ...prepareCharacter(environment),
-    countImages: async (input) => countedImages(await openRun(join(paths.runs, checked(runSchema, input).run))),
+    async countImages(input) {
+      const { run } = checked(runSchema, input);
+      return withHeartbeat(Context.current(), periodMs, async () =>
+        countedImages(await openRun(join(paths.runs, run))),
+      );
+    },
 
     async clearPrompts(input) {
       const { run } = checked(runSchema, input);
@@ -65,7 +70,11 @@ export function createCharacterHostActivities(environment: WorkerEnvironment): C
 
     async reviewCharacter(input) {
       const { run, decision } = checked(reviewInputSchema, input);
-      return applyReview(await openRun(join(paths.runs, run)), decision);
+      const context = Context.current();
+      // A decision may name thousands of images, each with writes that wait for the disk.
+      return withHeartbeat(context, periodMs, async () =>
+        applyReview(await openRun(join(paths.runs, run)), decision, { signal: context.cancellationSignal }),
+      );
     },
 
     ...deliverRun(environment),

@@ -80,11 +80,15 @@ export function prepareCharacter(environment: WorkerEnvironment): Prepare {
     };
   }
 
+  const periodMs = config.worker.heartbeatSeconds * 1000;
   return {
-    checkCharacterJob: async (input) => (await checkJob(environment, checked(jobReferenceSchema, input))).checked,
+    checkCharacterJob: (input) =>
+      // It may ask a driver of GPUs that takes its time.
+      withHeartbeat(Context.current(), periodMs, async () => {
+        return (await checkJob(environment, checked(jobReferenceSchema, input))).checked;
+      }),
     prepareCharacter: (input) => {
       const context = Context.current();
-      const periodMs = config.worker.heartbeatSeconds * 1000;
       return withHeartbeat<{ readonly stage: string }, PreparedCharacter>(context, periodMs, (onProgress) =>
         prepare(input, context, onProgress),
       );
