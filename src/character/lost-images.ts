@@ -13,6 +13,7 @@ export class LostImages {
   /** Where the rejected images lie. */
   readonly #folder: string;
   readonly #lost = new Set<number>();
+  /** Of the row: since the beginning, or since a person last rejected an image. */
   readonly #codes = new Set<string>();
   readonly #images = new Set<number>();
   #rejections = 0;
@@ -23,9 +24,15 @@ export class LostImages {
     this.#folder = folder;
   }
 
+  /** In the order in which it happened. */
   rejected(index: number, { code, reason }: Rejection): void {
-    // What a person does not want says nothing about ComfyUI.
-    if (code === 'person') return;
+    if (code === 'person') {
+      // It was accepted, so whatever was rejected before was no hopeless row.
+      this.#codes.clear();
+      this.#images.clear();
+      this.#rejections = 0;
+      return;
+    }
     this.#codes.add(code);
     this.#images.add(index);
     this.#rejections += 1;

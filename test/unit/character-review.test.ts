@@ -2,11 +2,13 @@ import { readFile, readdir, rename, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { pino } from 'pino';
+import sharp from 'sharp';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import { captionDataset } from '../../src/character/caption-dataset.js';
 import type { CharacterRun } from '../../src/character/character-run.js';
 import { readJournal } from '../../src/character/journal.js';
+import { openReceiver } from '../../src/character/receive-image.js';
 import { applyReview, isApproved } from '../../src/character/review.js';
 import { reviewFaults } from '../../src/character/review-decision.js';
 import { buildCharacterReport } from '../../src/report/character-report.js';
@@ -83,6 +85,29 @@ describe('a decision that is carried out', () => {
     expect(await caption()).toMatchObject({ images: 4, written: 1 });
     await applyReview(run, { approve: false, reject });
     expect((await remaining(run)).map(({ attempt }) => attempt)).toEqual([2]);
+  });
+
+  it('W8: a run whose whole contact sheet was rejected goes on, whatever was rejected before the review', async () => {
+    const { width, height } = run.job;
+    const blank = sharp({ create: { width, height, channels: 3, background: '#222' } });
+    const fields = { name: 'Mira', count: 12, minImages: 4, limits: { imageRetries: 3 } };
+    const mira = await preparedRun(folders, fields);
+    const hopelessCode = async () => {
+      const receiver = await openReceiver(mira);
+      await receiver.close();
+      return receiver.hopeless?.code;
+    };
+    await renderAll(mira, async (target, { image, seed }) => {
+      if (image.index <= 3) await blank.clone().toFile(target);
+      else await picture(target, seed, { width, height });
+    });
+    const { accepted, rejected } = await readJournal(mira.paths.journal);
+    expect([accepted.size, rejected.length]).toEqual([9, 12]);
+    await applyReview(mira, { approve: false, reject: [...accepted.keys()].map((index) => ({ index })) });
+    expect(await hopelessCode()).toBeUndefined();
+    // What is rendered then is judged anew.
+    await renderAll(mira, async (target) => void (await blank.clone().toFile(target)));
+    expect(await hopelessCode()).toBe('IMAGES_ALL_REJECTED');
   });
 
   it('a caption given in a review stays, also where the job overwrites captions', async () => {

@@ -2,11 +2,16 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
+import type { Client } from '@temporalio/client';
+import { TypedSearchAttributes } from '@temporalio/common';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { recordRun } from '../../src/activities/character/record-run.js';
 import { decisionOf } from '../../src/cli/character/approve-character.js';
+import { sayHowToGoOn } from '../../src/cli/character/go-on.js';
 import { runsOnDisk } from '../../src/cli/character/runs-on-disk.js';
+import { createOutput } from '../../src/cli/output.js';
+import { towerSearchAttributes } from '../../src/temporal/search-attributes.js';
 import { characterFolders, preparedRun } from '../support/character-run.js';
 import { runTower } from '../support/run-tower.js';
 
@@ -107,6 +112,21 @@ describe('a decision on the command line', () => {
     await expect(decisionOf({ final: true })).rejects.toMatchObject({ code: 'USAGE' });
     await expect(decisionOf({ reject: 'three' })).rejects.toMatchObject({ code: 'USAGE' });
   });
+});
+
+it('that a run goes on is said where that could help', async () => {
+  const describe = () => Promise.resolve({ typedSearchAttributes: new TypedSearchAttributes([version]) });
+  const client = { workflow: { getHandle: () => ({ describe }) } } as unknown as Client;
+  const version = { key: towerSearchAttributes.version, value: 'character_elara_v1' };
+  const saidAfter = async (code: string) => {
+    const said: string[] = [];
+    const output = { ...createOutput(false), say: (text: string) => void said.push(text) };
+    const failure = { code, message: 'it failed', next: null };
+    await sayHowToGoOn(client, { workflowId: 'character-lora/elara/1', status: 'failed', failure }, output);
+    return said;
+  };
+  expect(await saidAfter('SCORER_FAILED')).toEqual([expect.stringContaining('--run elara/1')]);
+  for (const code of ['TOO_FEW_IMAGES', 'IMAGES_ALL_REJECTED']) expect(await saidAfter(code)).toEqual([]);
 });
 
 it('runs that the server does not know any more are found on the disk', async () => {
