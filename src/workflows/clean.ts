@@ -1,6 +1,7 @@
 import { proxyActivities } from '@temporalio/workflow';
 
 import type { CleanRecord, SyntxActivities } from '../activities/syntx/interfaces.js';
+import { waitedFor } from './cancellation.js';
 import { reportDayBefore } from './daily-report.js';
 import { PromptDisplay } from './prompt-display.js';
 import { checkPromptInput, logicalTimeOf, requirePromptId } from './prompt-input.js';
@@ -29,7 +30,8 @@ export async function cleanQueue(input: CleanQueueInput = {}): Promise<CleanQueu
   const display = new PromptDisplay('Clean-up', logicalTime);
   display.stage('clean');
   const run = `clean-${logicalTime.replaceAll(/[-:.]/g, '')}`;
-  const record = await tower.cleanQueue({ run, dryRun: input.dryRun ?? false });
+  const { cleanQueue: clean } = proxyActivities<SyntxActivities>(waitedFor(lookPolicy));
+  const record = await clean({ run, dryRun: input.dryRun ?? false });
   const { temporary, broken, logs, runs, dryRun } = record;
   display.row(
     dryRun ? 'Would go' : 'Gone',

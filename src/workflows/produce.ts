@@ -1,7 +1,7 @@
 import { CancellationScope, isCancellation, log, patched, proxyActivities, rootCause } from '@temporalio/workflow';
 
 import type { ProductionDecision, SyntxActivities } from '../activities/syntx/interfaces.js';
-import { asCancellation } from './cancellation.js';
+import { asCancellation, waitedFor } from './cancellation.js';
 import { briefPolicy } from './policies.js';
 import { PromptDisplay } from './prompt-display.js';
 import { checkPromptInput, logicalTimeOf, requirePromptId } from './prompt-input.js';
@@ -96,7 +96,7 @@ async function recordFailure(failed: {
 
 /** @returns prompts that are in the queue only now: an interrupted run may have written some of its own before. */
 async function publishLeftovers({ leftovers, kept, heartbeatTimeoutMs }: ProductionDecision): Promise<number> {
-  const work = proxyActivities<SyntxActivities>(promptWorkPolicy(heartbeatTimeoutMs));
+  const work = proxyActivities<SyntxActivities>(waitedFor(promptWorkPolicy(heartbeatTimeoutMs)));
   let written = 0;
   for (const run of leftovers) written += (await work.publishPrompts({ run })).written;
   return Math.min(written, kept ?? written);
@@ -109,14 +109,14 @@ async function produce(
   Pick<ProducePromptsResult, 'written' | 'failed' | 'learnedFrom' | 'generation' | 'archived' | 'paid' | 'simulated'>
 > {
   const { run, make, logicalTime, heartbeatTimeoutMs } = decision;
-  const work = proxyActivities<SyntxActivities>(promptWorkPolicy(heartbeatTimeoutMs));
+  const work = proxyActivities<SyntxActivities>(waitedFor(promptWorkPolicy(heartbeatTimeoutMs)));
   display.stage('learn');
   const drawn = await work.drawPrompts({ run, make, logicalTime });
   const ahead = drawn.ahead.length === 0 ? '' : `; ahead: ${drawn.ahead.join(', ')}`;
   display.row('Generation', `${drawn.generation}, from ${drawn.learnedFrom} scored jobs (${drawn.policy})${ahead}`);
 
   display.stage('generate');
-  const { generatePrompts } = proxyActivities<SyntxActivities>(generationPolicy(decision));
+  const { generatePrompts } = proxyActivities<SyntxActivities>(waitedFor(generationPolicy(decision)));
   const made = await generatePrompts({ run });
   display.simulated('Endpoint', made.simulated);
   display.row('Made', `${made.made} of ${drawn.prompts}${made.stopped === null ? '' : `, then ${made.stopped}`}`);

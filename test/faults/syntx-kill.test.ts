@@ -166,3 +166,20 @@ it('a run that was killed for good: its jobs go back, and what it has paid for i
   expect(monitored).toMatchObject({ outcome: 'ran', result: { takenBack: 4, levels: { processing: 0 } } });
   expect(await machine.levels()).toMatchObject({ incoming: kept + 2, processing: 0 });
 });
+
+it('a producer that is cancelled has ended its calls when it ends: the next run publishes all that it has paid for', async () => {
+  machine = await SyntxMachine.create({ inMemory: true, llm: { latencyMs: 300 } });
+  const { client } = machine.tower;
+  await machine.tower.startControl();
+  const production = await startProducePrompts(client, { count: 200 });
+  await waitUntil('some prompts to be paid', async () => ((await keptPrompts()) >= 3 ? true : undefined));
+  await production.cancel();
+  await expect(production.result()).rejects.toMatchObject({ cause: { name: 'CancelledFailure' } });
+  const { events } = await production.fetchHistory();
+  expect(events?.flatMap(({ activityTaskCanceledEventAttributes: ended }) => ended ?? [])).toHaveLength(1);
+  const [kept, asked] = [await keptPrompts(), machine.llm.requests.length];
+  const next = await (await startProducePrompts(client, { count: 2, force: true })).result();
+  expect(next).toMatchObject({ recovered: kept, written: 2 });
+  expect(machine.llm.requests).toHaveLength(asked + 2);
+  expect(await keptPrompts()).toBe(0);
+});

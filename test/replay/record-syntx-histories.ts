@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, it } from 'vitest';
 
-import { startConsumePrompts, startPromptTick } from '../../src/client.js';
+import { startConsumePrompts, startProducePrompts, startPromptTick } from '../../src/client.js';
+import { llmFaultsFromRules } from '../../src/sims/llm/faults.js';
 import { SyntxMachine } from '../support/syntx-machine.js';
 import { waitUntil } from '../support/wait-until.js';
 import { writeHistory } from './write-history.js';
@@ -8,7 +9,8 @@ import { writeHistory } from './write-history.js';
 /**
  * Run by `npm run record-histories`, not by the tests. `…-before` are of older Towers and cannot be recorded anew: `consume-prompts-before`
  * of one whose consumers said nothing of simulated services, `consume-prompts-marked-before` of one where they said it at their end,
- * `produce-prompts-before` of one that did not tell a run how long its generation may take.
+ * `produce-prompts-before` of one that did not tell a run how long its generation may take, `produce-prompts-cancelled-before` of one
+ * that did not wait for what it had cancelled.
  */
 
 let machine: SyntxMachine;
@@ -53,4 +55,14 @@ it('a consumer whose service refuses, and one that is cancelled', async () => {
   await run.cancel();
   await run.result().catch(() => undefined);
   await record('consume-prompts-cancelled', 'syntx-consume/sigma');
+});
+
+it('a producer that is cancelled while it pays', async () => {
+  const { length: before } = machine.llm.requests;
+  machine.llmFaults = llmFaultsFromRules([{ times: 50, fault: { kind: 'silence' } }]);
+  const run = await startProducePrompts(machine.tower.client, { count: 4, force: true });
+  await waitUntil('calls', () => machine.llm.requests.length > before);
+  await run.cancel();
+  await run.result().catch(() => undefined);
+  await record('produce-prompts-cancelled', 'syntx-produce');
 });
