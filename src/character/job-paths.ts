@@ -17,12 +17,13 @@ const modelKeys = ['pretrained_model_name_or_path', 'vae'] as const;
  * @param folder - Where relative paths begin; `.` is the working directory.
  */
 export function withAbsolutePaths(fields: Fields, folder: string): Fields {
-  const { graph, kohya } = fields;
+  const { graph, kohya, choose } = fields;
   const resolved = changing(fields, folderKeys, (path) => userPath(path, folder));
   return {
     ...resolved,
     ...(typeof graph === 'string' && graph !== 'default' && { graph: userPath(graph, folder) }),
     ...(isTable(kohya) && { kohya: changing(kohya, modelKeys, (model) => absoluteModel(model, folder)) }),
+    ...(isTable(choose) && { choose: withAbsoluteScorer(choose, folder) }),
   };
 }
 
@@ -30,6 +31,15 @@ export function withAbsolutePaths(fields: Fields, folder: string): Fields {
 function absoluteModel(model: string, folder: string): string {
   const path = userPath(model, folder);
   return meansModelPath(model) || existsSync(path) ? path : model;
+}
+
+/** Program and arguments: only what begins like a path is one for certain. */
+function withAbsoluteScorer(choose: Fields, folder: string): Fields {
+  const { scorer } = choose;
+  if (!Array.isArray(scorer)) return choose;
+  const absolute = (word: unknown) =>
+    typeof word === 'string' && /^(~|\.{1,2})\//.test(word) ? userPath(word, folder) : word;
+  return { ...choose, scorer: (scorer as unknown[]).map(absolute) };
 }
 
 function changing(fields: Fields, keys: readonly string[], change: (text: string) => string): Fields {

@@ -1,6 +1,7 @@
 import { execa, type Result } from 'execa';
 
 import { TowerError } from '../errors.js';
+import { findProgram } from '../files/find-program.js';
 import type { ServiceOptions } from '../service-options.js';
 import type { EpochCandidate, EpochScores } from './choose-epoch.js';
 
@@ -69,6 +70,21 @@ function endOf({ timedOut, signal, exitCode, shortMessage, stderr }: Result, { t
 function failed({ command }: Scorer, reason: string, { retryable } = { retryable: false }): TowerError {
   return new TowerError('SCORER_FAILED', `the scorer ${command.join(' ')} failed: ${reason}`, {
     retryable,
-    next: 'Correct choose.scorer, or take it out: the held-out loss then decides alone.',
+    next: 'Mend the program where it is, then `tower character start --run` goes on from the finished training, with the job as it is.',
+  });
+}
+
+/**
+ * Looks whether a configured scorer can be started, before hours of rendering and training.
+ *
+ * @throws TowerError `SCORER_NOT_FOUND`
+ */
+export async function requireScorer([program = '']: Scorer['command']): Promise<void> {
+  if ((await findProgram(program)) !== undefined) return;
+  const where = program.includes('/')
+    ? 'is no program that may be executed'
+    : 'is no program on the PATH of the worker';
+  throw new TowerError('SCORER_NOT_FOUND', `${program}, which choose.scorer names, ${where}`, {
+    next: 'Put it there, executable, on the GPU host; or start a new run with another choose.scorer, or none: the held-out loss then decides alone.',
   });
 }

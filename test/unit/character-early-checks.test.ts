@@ -1,4 +1,4 @@
-import { copyFile, mkdir, readdir, writeFile } from 'node:fs/promises';
+import { chmod, copyFile, mkdir, readdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
 import { ServiceError } from '@temporalio/client';
@@ -126,6 +126,18 @@ describe('what the training and the delivery need is looked for before the first
     await check(place, {
       kohya: { reg_data_dir: folders.root, tokenizer_cache_dir: join(folders.root, 'new'), base_weights: [present] },
     });
+  });
+
+  it('a scorer has to be a program that can be started', async () => {
+    const place = { comfyui: { loraDirectory: folders.loras, checkpointDirectory: folders.root } };
+    const score = await write('score', '#!/bin/sh\n');
+    for (const program of [score, join(folders.root, 'none'), folders.root, 'no-such-scorer']) {
+      await expect(check(place, { choose: { scorer: [program] } }), program).rejects.toMatchObject({
+        ...{ code: 'SCORER_NOT_FOUND', retryable: false, message: expect.stringContaining(program) as string },
+      });
+    }
+    await chmod(score, 0o755);
+    for (const scorer of [[score], ['sh', '-c', 'echo 1']]) await check(place, { choose: { scorer } });
   });
 
   it('a checkpoint that the graph does not load may be of any kind', async () => {

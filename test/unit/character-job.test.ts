@@ -264,6 +264,15 @@ describe('a job file', () => {
     expect(await modelsOf(...names)).toEqual(names);
   });
 
+  it('names its scorer by a path from its folder, or by a program on the PATH', async () => {
+    const toml = join(folder, 'elara.toml');
+    await writeFile(toml, '[choose]\nscorer = ["./score", "~/model", "--seed", "1"]\n');
+    const scorer = [join(folder, 'score'), join(homedir(), 'model'), '--seed', '1'];
+    expect(await readJobFile(toml)).toEqual({ choose: { scorer } });
+    await writeFile(toml, '[choose]\nscorer = ["python3", "../score.py"]\n');
+    expect(await readJobFile(toml)).toEqual({ choose: { scorer: ['python3', resolve(folder, '../score.py')] } });
+  });
+
   it('that cannot be read says where', async () => {
     const broken = join(folder, 'broken.toml');
     await writeFile(broken, 'name = \n');

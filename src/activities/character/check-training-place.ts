@@ -4,6 +4,7 @@ import { dirname, join, resolve } from 'node:path';
 
 import type { CharacterJob } from '../../character/job.js';
 import { namingRefusal } from '../../character/refused.js';
+import { requireScorer } from '../../character/scorer.js';
 import { loadGraph } from '../../comfyui/graph-template.js';
 import { TowerError } from '../../errors.js';
 import { undefinedIfAbsent } from '../../files/absent.js';
@@ -25,10 +26,10 @@ const modelOptions = ['pretrained_model_name_or_path', 'vae', 'network_weights',
 
 /**
  * Looks for what the training and the delivery need, before hours of rendering: sd-scripts, models that are there and fit each
- * other, and ComfyUI's folder for LoRAs.
+ * other, a scorer that can be started, and ComfyUI's folder for LoRAs.
  *
  * @throws TowerError `SD_SCRIPTS_NOT_FOUND`, `SD_SCRIPTS_TOO_OLD`, `BASE_MODEL_MISSING`, `BASE_MODEL_KIND_DIFFERS`,
- * `BITSANDBYTES_MISSING`, `KOHYA_OPTION_UNSUPPORTED`, `KOHYA_FOLDER_MISSING`,
+ * `BITSANDBYTES_MISSING`, `KOHYA_OPTION_UNSUPPORTED`, `KOHYA_FOLDER_MISSING`, `SCORER_NOT_FOUND`,
  * `LORAS_FOLDER_MISSING`, `NO_PERMISSION`; none is retryable, but `DISK_FULL` is.
  */
 export async function checkTrainingPlace(
@@ -47,6 +48,7 @@ export async function checkTrainingPlace(
     requireOptions({ job, options, log: environment.log }, installation);
   }
   await refuseOtherKind(environment, job, options);
+  if (job.choose.scorer !== null) await requireScorer(job.choose.scorer);
   await requireWritableFolder(loraDirectory(environment));
 }
 
