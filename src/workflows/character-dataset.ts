@@ -1,4 +1,4 @@
-import { proxyActivities } from '@temporalio/workflow';
+import { patched, proxyActivities } from '@temporalio/workflow';
 
 import type {
   CaptionRecord,
@@ -71,9 +71,10 @@ async function recordDecision(
 ): Promise<CharacterDataset> {
   const { checked, prepared, placement } = parts;
   const host = proxyActivities<CharacterHostActivities>(hostWorkPolicy(placement));
-  const counted = rejected > 0 && checked.stages.includes('generate');
+  const counted = rejected > 0 && checked.stages.includes('generate') && patched('counts-after-review');
   const images = counted ? await host.finishImages({ run: prepared.run }) : dataset.images;
-  const captions = checked.stages.includes('tag') ? await captionImages(parts) : dataset.captions;
+  const captioned = checked.stages.includes('tag') || !patched('counts-after-review');
+  const captions = captioned ? await captionImages(parts) : dataset.captions;
   return { ...dataset, images, captions };
 }
 
