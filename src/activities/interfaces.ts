@@ -87,7 +87,7 @@ export interface RunReference {
 
 /** What a pause has left: the step that the run goes on from. */
 export interface PauseRecord {
-  /** `idle`: nothing was running and nothing is saved yet; `finished`: the trainer ended by itself first. */
+  /** `idle`: nothing runs that could save a state, and nothing is saved yet; `finished`: the trainer ended by itself first. */
   readonly state: 'saved' | 'idle' | 'finished';
   readonly step: number;
   /** What `step` counts. Default: optimiser steps. */

@@ -4,11 +4,10 @@ import type {
   CharacterGpuActivities,
   CharacterHostActivities,
   CheckedCharacter,
-  ImageCounts,
   RenderTurn,
 } from '../activities/character/interfaces.js';
 import type { PauseRecord, Placement } from '../activities/interfaces.js';
-import type { PauseControl } from './pause-control.js';
+import { nothingSaved, type PauseControl } from './pause-control.js';
 import { characterPriority, gpuPolicy, hostWorkPolicy, imagesPlacement } from './policies.js';
 
 export interface RenderOptions {
@@ -40,7 +39,12 @@ export async function renderDataset(options: RenderOptions): Promise<RenderTurn>
     const turn = await untilPaused(
       pause,
       () => cleared(host, run, () => gpu.renderCharacter({ run, gpuIndex: images.gpuIndex })),
-      () => host.countImages({ run }),
+      {
+        saved: async () => {
+          const { accepted } = await host.countImages({ run });
+          return { state: 'saved', step: accepted, unit: 'images' };
+        },
+      },
     );
     if (turn === undefined) continue;
     onTurn(turn);
@@ -63,19 +67,30 @@ export async function cleared<Result>(
   }
 }
 
-/** Runs a turn in a scope of its own, which a pause cancels; the pause is over when nothing of the turn is left. */
-async function untilPaused(
+interface Interruption {
+  /** Tells what there is after an interrupted turn. */
+  readonly saved: () => Promise<PauseRecord>;
+  /** Asked when a person pauses; an older Tower left some turns alone. */
+  readonly mayInterrupt?: () => boolean;
+}
+
+/**
+ * Runs a turn in a scope of its own, which a pause cancels; the pause has succeeded when nothing of the turn is left.
+ *
+ * @returns `undefined` for a turn that was interrupted.
+ */
+export async function untilPaused<Turn>(
   pause: PauseControl,
-  render: () => Promise<RenderTurn>,
-  count: () => Promise<ImageCounts>,
-): Promise<RenderTurn | undefined> {
+  render: () => Promise<Turn>,
+  { saved, mayInterrupt = () => true }: Interruption,
+): Promise<Turn | undefined> {
   const scope = new CancellationScope();
   const turn = scope.run(render);
   const stop = async (): Promise<PauseRecord> => {
+    if (!mayInterrupt()) return nothingSaved;
     scope.cancel();
     await turn.catch(() => undefined);
-    const { accepted } = await CancellationScope.nonCancellable(count);
-    return { state: 'saved', step: accepted, unit: 'images' };
+    return CancellationScope.nonCancellable(saved);
   };
   try {
     return await pause.during(stop, () => turn);

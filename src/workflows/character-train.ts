@@ -1,4 +1,4 @@
-import { proxyActivities } from '@temporalio/workflow';
+import { patched, proxyActivities } from '@temporalio/workflow';
 
 import type {
   CharacterGpuActivities,
@@ -9,7 +9,8 @@ import type {
 } from '../activities/character/interfaces.js';
 import type { TrainedOutcome } from '../activities/interfaces.js';
 import type { CharacterParts } from './character-dataset.js';
-import { cleared } from './character-render.js';
+import { cleared, untilPaused } from './character-render.js';
+import { nothingSaved } from './pause-control.js';
 import { characterPriority, gpuPolicy, hostWorkPolicy, imagesPlacement } from './policies.js';
 import { withinLimit } from './stage-limit.js';
 import { superviseTraining, trainingPolicy } from './train-run.js';
@@ -49,13 +50,9 @@ async function trainLora({ checked, prepared, placement, display, pause }: Chara
   return training;
 }
 
-async function deliverLora({
-  checked,
-  prepared: { run },
-  placement,
-  display,
-  pause,
-}: CharacterParts): Promise<Omit<CharacterLora, 'training'>> {
+async function deliverLora(parts: CharacterParts): Promise<Omit<CharacterLora, 'training'>> {
+  const { checked, prepared, placement, display, pause } = parts;
+  const { run } = prepared;
   const host = proxyActivities<CharacterHostActivities>(hostWorkPolicy(placement));
   display.stage('choose');
   const chosen = await host.chooseEpoch({ run });
@@ -68,14 +65,31 @@ async function deliverLora({
 
   await pause.gate();
   display.stage('prove');
-  const images = imagesPlacement(placement, checked);
-  const gpu = proxyActivities<CharacterGpuActivities>({
-    ...gpuPolicy(images),
-    summary: `prove ${lora.name}`,
-    priority: characterPriority(checked.priority).training,
-  });
-  const proof = await cleared(host, run, () => gpu.proveLora({ run, gpuIndex: images.gpuIndex }));
+  const proof = await proveLora(parts, lora.name);
   display.proven(proof);
   // Graphs that name the alias must not get a LoRA of which nobody knows that it works.
   return { chosen, lora: checked.alias ? await host.publishAlias({ run }) : lora, proof };
+}
+
+/** A pause ends the proof, also in the wait for the GPU; after it the proof goes on with the images that it has. */
+async function proveLora(
+  { checked, prepared: { run }, placement, pause }: CharacterParts,
+  name: string,
+): Promise<ProofRecord> {
+  const host = proxyActivities<CharacterHostActivities>(hostWorkPolicy(placement));
+  const images = imagesPlacement(placement, checked);
+  const gpu = proxyActivities<CharacterGpuActivities>({
+    ...gpuPolicy(images),
+    summary: `prove ${name}`,
+    priority: characterPriority(checked.priority).training,
+  });
+  for (;;) {
+    const proof = await untilPaused(
+      pause,
+      () => cleared(host, run, () => gpu.proveLora({ run, gpuIndex: images.gpuIndex })),
+      { saved: () => Promise.resolve(nothingSaved), mayInterrupt: () => patched('pause-in-proof') },
+    );
+    if (proof !== undefined) return proof;
+    await pause.gate();
+  }
 }

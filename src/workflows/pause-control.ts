@@ -7,6 +7,9 @@ export const pauseUpdate = defineUpdate<PauseRecord>('pause');
 /** Lets a paused run go on from its saved state. */
 export const resumeUpdate = defineUpdate<undefined>('resume');
 
+/** The answer to a pause that has nothing to save. */
+export const nothingSaved: PauseRecord = { state: 'idle', step: 0 };
+
 /**
  * Whether a person has paused this run. One instance for each workflow execution; it registers the two updates.
  *
@@ -16,6 +19,7 @@ export class PauseControl {
   #paused = false;
   #stopping = false;
   #held = false;
+  #atGate = 0;
   #pauseStage: (() => Promise<PauseRecord>) | undefined;
 
   constructor(onChange: (paused: boolean) => void) {
@@ -29,7 +33,7 @@ export class PauseControl {
         change(true);
         this.#stopping = true;
         try {
-          return this.#pauseStage ? await this.#pauseStage() : { state: 'idle', step: 0 };
+          return this.#pauseStage ? await this.#pauseStage() : nothingSaved;
         } catch (error) {
           // No complete state came in time: the run goes on, and does not claim to be paused.
           change(false);
@@ -62,9 +66,14 @@ export class PauseControl {
     return this.#paused;
   }
 
-  /** Paused, and what was at work has stopped. */
+  /** Paused, and the stage that can be interrupted has stopped. */
   get settled(): boolean {
     return this.#paused && !this.#stopping;
+  }
+
+  /** Stands at a gate: what cannot be interrupted has come to its end, too. */
+  get atRest(): boolean {
+    return this.settled && this.#atGate > 0;
   }
 
   /** Nothing may begin: paused, or held up by {@link hold}. */
@@ -82,8 +91,18 @@ export class PauseControl {
     await condition(() => !this.#held);
   }
 
-  /** Waits while the run stands still. */
+  /** Before a stage: waits while the run stands still. */
   async gate(): Promise<void> {
+    this.#atGate += 1;
+    try {
+      await condition(() => !this.standsStill);
+    } finally {
+      this.#atGate -= 1;
+    }
+  }
+
+  /** For a clock beside the stages: waits while the run stands still. */
+  async moving(): Promise<void> {
     await condition(() => !this.standsStill);
   }
 

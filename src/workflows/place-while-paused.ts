@@ -38,6 +38,11 @@ async function giveAndTake(owner: PlaceOwner): Promise<void> {
   for (;;) {
     await condition(() => pause.settled && slot.held);
     if (!patched('place-while-paused')) return;
+    // Captions, checks and deliveries come to their end first: so long the run is at work.
+    if (!pause.atRest && patched('place-when-at-rest')) {
+      await condition(() => pause.atRest || !pause.paused);
+      if (!pause.atRest || !slot.held) continue;
+    }
     pause.hold(true);
     await slot.release();
     await condition(() => !pause.paused);

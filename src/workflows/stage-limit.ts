@@ -62,7 +62,7 @@ export async function withinLimit<Result>(
 /** Resolves when so much time has passed outside pauses. */
 async function passed(limitMs: number, pause: PauseControl): Promise<void> {
   for (let left = limitMs; left > 0;) {
-    await pause.gate();
+    await pause.moving();
     const since = Date.now();
     await condition(() => pause.standsStill, left);
     left -= Date.now() - since;

@@ -1,8 +1,10 @@
-import { afterAll, beforeAll, it } from 'vitest';
+import { afterAll, beforeAll, expect, it } from 'vitest';
 
 import { pauseRun, resumeRun, startCharacterLora } from '../../src/client.js';
-import { approveUpdateName, characterSlotsWorkflowId } from '../../src/workflows/names.js';
+import { approveUpdateName, characterSlotsWorkflowId, slotsQuery } from '../../src/workflows/names.js';
+import type { SlotState } from '../../src/workflows/slot-queue.js';
 import { CharacterMachine } from '../support/character-machine.js';
+import { waitUntil } from '../support/wait-until.js';
 import { writeHistory } from './write-history.js';
 
 /** Run by `npm run record-histories`, not by the tests. */
@@ -52,6 +54,48 @@ it('a run with a review and two pauses', async () => {
   await resumeRun(client, handle.workflowId);
   await handle.result();
   await record('character-lora-reviewed', handle.workflowId);
+});
+
+// `character-lora-decided-before` is of a Tower that did not count the images after a decision: it cannot be recorded anew.
+it('a run that is approved without some of its images', async () => {
+  const handle = await machine.start({
+    ...small,
+    count: 3,
+    minImages: 1,
+    name: 'Decided',
+    stages: ['generate', 'tag'],
+    review: true,
+  });
+  await machine.stage(handle.workflowId, 'review');
+  await handle.executeUpdate(approveUpdateName, { args: [{ approve: true, reject: [{ index: 2 }] }] });
+  await handle.result();
+  await record('character-lora-decided', handle.workflowId);
+});
+
+it('a run that is paused while it is prepared, and in its proof', async () => {
+  const { client } = machine.tower;
+  await machine.change({ wedged: 'http' });
+  const handle = await machine.start({ ...small, name: 'Rested' });
+  const { workflowId } = handle;
+  await machine.activity(workflowId, 'prepareCharacter', ({ state }) => state === 'running');
+  const slots = client.workflow.getHandle(characterSlotsWorkflowId);
+  const hasPlace = async () =>
+    (await slots.query<SlotState>(slotsQuery)).holders.some((holder) => holder.workflowId === workflowId);
+  await pauseRun(client, workflowId);
+  // Work that a pause does not interrupt keeps the place of its run.
+  expect(await hasPlace()).toBe(true);
+  await machine.change({ wedged: 'none' });
+  await waitUntil('the end of the preparation', async () => !(await hasPlace().catch(() => false)));
+  await resumeRun(client, workflowId);
+  await machine.trainingAtStep(workflowId, 1);
+  await machine.change({ renderMs: 5_000 });
+  await machine.activity(workflowId, 'proveLora', ({ state }) => state === 'running');
+  await pauseRun(client, workflowId);
+  expect(await machine.isGpuHeld()).toBe(false);
+  await machine.change({ renderMs: 100 });
+  await resumeRun(client, workflowId);
+  await handle.result();
+  await record('character-lora-rested', workflowId);
 });
 
 it('a run that goes on after its review', async () => {

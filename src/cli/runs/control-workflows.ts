@@ -103,7 +103,7 @@ function pausedText({ state, step, unit = 'steps' }: PauseRecord): string {
       if (unit === 'images') return `${step} images are accepted and kept`;
       return `a complete state is saved at step ${step}`;
     case 'idle':
-      return 'nothing was running; the next stage waits';
+      return 'there was no state to save; what cannot be interrupted comes to its end, and the next stage waits';
     case 'finished':
       return `the trainer had ended by itself at step ${step}`;
   }
