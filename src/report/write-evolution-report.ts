@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { SyntxConfig } from '../config/syntx-section.js';
 import { undefinedIfAbsent } from '../files/absent.js';
 import { writeFileDurable, writeJsonDurable } from '../files/durable-write.js';
+import { namingForbidden } from '../files/forbidden.js';
 import { packageRoot } from '../files/package-root.js';
 import type { SyntxFiles } from '../syntx/open-syntx.js';
 import { renderEvolutionReport } from './evolution-page.js';
@@ -28,7 +29,7 @@ export function evolutionReportFile(home: string, day: string): string {
   return join(home, 'reports', `evolution-${day}.html`);
 }
 
-/** @param day local, `YYYY-MM-DD`. @throws TowerError `USAGE` for another form of a day. */
+/** @param day local, `YYYY-MM-DD`. @throws TowerError `USAGE` for another form of a day; `STATE_FORBIDDEN`, `DISK_FULL`. */
 export async function writeEvolutionReport(
   sources: ReportSources,
   { day, file }: { readonly day: string; readonly file: string },
@@ -41,6 +42,7 @@ export async function writeEvolutionReport(
  *
  * @param home - State directory; pages lie in `reports/`.
  * @returns what was written; `null`: nothing.
+ * @throws TowerError `STATE_FORBIDDEN`, `DISK_FULL` (retryable); of the queue
  */
 export async function writeReportOfDayBefore(
   sources: ReportSources,
@@ -67,8 +69,8 @@ function dayBefore(day: string): string {
 async function writePage(report: EvolutionReport, file: string): Promise<WrittenReport> {
   const { version } = JSON.parse(await readFile(join(packageRoot, 'package.json'), 'utf8')) as { version: string };
   const jsonFile = `${file.replace(/\.html?$/, '')}.json`;
-  await writeJsonDurable(jsonFile, report);
+  await writeJsonDurable(jsonFile, report).catch(namingForbidden(jsonFile));
   // The page last: it is what tells that the day is done.
-  await writeFileDurable(file, renderEvolutionReport(report, { towerVersion: version }));
+  await writeFileDurable(file, renderEvolutionReport(report, { towerVersion: version })).catch(namingForbidden(file));
   return { file, jsonFile, report };
 }

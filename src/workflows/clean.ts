@@ -20,8 +20,6 @@ export interface CleanQueueResult extends CleanRecord {
   readonly report: string | null;
 }
 
-const tower = proxyActivities<SyntxActivities>(lookPolicy);
-
 /** `cleanQueue`: the guide's three rules, and old folders of producer runs; everything that goes is reported. The first run of a day reports the day before. */
 export async function cleanQueue(input: CleanQueueInput = {}): Promise<CleanQueueResult> {
   requirePromptId('clean');
@@ -37,7 +35,7 @@ export async function cleanQueue(input: CleanQueueInput = {}): Promise<CleanQueu
     dryRun ? 'Would go' : 'Gone',
     `${temporary} temporary files, ${broken} prompts without metadata, ${logs} logs, ${runs} folders of producer runs`,
   );
-  const report = dryRun ? null : await reportDayBefore(() => tower.reportDayBefore({ logicalTime }), display);
+  const report = dryRun ? null : await reportDayBefore(logicalTime, display);
   display.stage('done');
   return { logicalTime, ...record, report };
 }

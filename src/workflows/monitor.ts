@@ -29,7 +29,7 @@ export async function monitorQueue(input: MonitorQueueInput = {}): Promise<Monit
   const record = await tower.observeQueue({ logicalTime });
   display.row('Queue', record.line.replaceAll(' | ', ', '));
   display.row('Flags', record.flags.map(({ text }) => text).join('; ') || 'none');
-  const report = await reportDayBefore(() => tower.reportDayBefore({ logicalTime }), display);
+  const report = await reportDayBefore(logicalTime, display);
   display.stage('done');
   return { logicalTime, ...record, report };
 }

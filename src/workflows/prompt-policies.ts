@@ -40,6 +40,9 @@ export const lookPolicy: ActivityOptions = {
   heartbeatTimeout: '4 minutes',
 };
 
+/** A page that cannot be written holds up no run: long before the last resort, the run ends without it. */
+export const reportPolicy: ActivityOptions = { ...lookPolicy, scheduleToCloseTimeout: '10 minutes' };
+
 /** One prompt. How often and when it is tried again is in the errors; so there is no limit here. */
 export function calibrationPolicy(
   { gpu, attemptLimitMs, heartbeatTimeoutMs }: ConsumerPlan,

@@ -11,6 +11,7 @@ import { takeSnapshot } from '../../src/cli/runs/workflow-snapshot.js';
 import { startConsumePrompts } from '../../src/client.js';
 import { holdLock, probeLock } from '../../src/gpu/kernel-lock.js';
 import { towerSearchAttributes } from '../../src/temporal/search-attributes.js';
+import { promptWorkflowIds } from '../../src/workflows/names.js';
 import { ComfyuiWorld, textToImage } from '../support/simulated-comfyui.js';
 import { SyntxMachine } from '../support/syntx-machine.js';
 import { waitUntil } from '../support/wait-until.js';
@@ -170,9 +171,17 @@ describe('while a consumer is at work', () => {
   });
 });
 
-it('the monitor’s figures are metrics of the control worker', async () => {
+it('the monitor’s figures are metrics of the control worker, also where the page of the day before cannot be written', async () => {
   await fill(2);
-  await machine.tick({ kind: 'monitor' });
+  await meet(`EACCES ${join(machine.tower.home, 'reports')}`);
+  const scheduledTime = new Date(Date.now() + 24 * 3_600_000).toISOString();
+  expect(await machine.tick({ kind: 'monitor', scheduledTime })).toMatchObject({
+    outcome: 'ran',
+    result: { report: null },
+  });
+  const monitor = machine.tower.client.workflow.getHandle(promptWorkflowIds.monitor);
+  expect(await detailsOf(monitor)).toMatch(/\| Report \| not written: .*reports\/evolution-\S+ cannot be written/);
+  await noTrouble();
   const levels = await machine.levels();
   const text = await (await fetch(`http://${metricsAddress}/metrics`)).text();
   const figures = [...text.matchAll(/^tower_syntx_jobs\{.*stage="(\w+)".*\} (\d+)$/gm)];

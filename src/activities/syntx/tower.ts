@@ -18,6 +18,7 @@ import { stages } from '../../syntx/queue/queue-paths.js';
 import { withHeartbeat } from '../heartbeat.js';
 import { checked } from '../inputs.js';
 import { heartbeatTimeoutMs } from '../tower-activities.js';
+import { endingUnexpected } from '../unexpected.js';
 import type { WorkerEnvironment } from '../worker-environment.js';
 import { calibratePrompt, consumerPlan, giveUpPrompt, workerId } from './consume.js';
 import * as inputs from './inputs.js';
@@ -62,7 +63,7 @@ export function createSyntxActivities(environment: WorkerEnvironment): SyntxActi
     );
   };
 
-  return {
+  return endingUnexpected<SyntxActivities>({
     async decideProduction(input) {
       const choice = await decideProduction(producer(), checked(inputs.productionRequestSchema, input));
       const generationLimitMs = longestGenerationMs(choice.make, access.settings.generation);
@@ -149,7 +150,7 @@ export function createSyntxActivities(environment: WorkerEnvironment): SyntxActi
       log.info({ file: written.file }, 'report of the day before written');
       return { day: written.report.day, file: written.file };
     },
-  };
+  });
 }
 
 async function observe(access: QueueAccess, logicalTime: string): Promise<MonitorRecord> {

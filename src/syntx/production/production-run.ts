@@ -6,6 +6,7 @@ import { z } from 'zod';
 import { TowerError } from '../../errors.js';
 import { namesIn } from '../../files/absent.js';
 import { writeJsonDurable } from '../../files/durable-write.js';
+import { namingForbidden } from '../../files/forbidden.js';
 import { readJsonIfExists } from '../../files/read-json.js';
 import type { Log } from '../../log/logger.js';
 import { readLines } from '../evolution/log-files.js';
@@ -151,13 +152,7 @@ export class ProductionRun {
 
   async #write(name: string, value: unknown): Promise<void> {
     const path = join(this.#directory, name);
-    await writeJsonDurable(path, value).catch((error: NodeJS.ErrnoException) => {
-      if (!['EACCES', 'EPERM', 'EROFS'].includes(error.code ?? '')) throw error;
-      throw new TowerError('STATE_FORBIDDEN', `${path} cannot be written (${error.code ?? ''})`, {
-        ...{ cause: error, details: { path } },
-        next: 'Give the user that runs Tower the right to write in its state directory.',
-      });
-    });
+    await writeJsonDurable(path, value).catch(namingForbidden(path));
   }
 }
 
