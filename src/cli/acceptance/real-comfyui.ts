@@ -9,7 +9,7 @@ import { exists } from '../../files/exists.js';
 import { listDevices } from '../../gpu/devices.js';
 import type { Log } from '../../log/logger.js';
 import { pickPort } from '../../temporal/free-ports.js';
-import { startGuardedProcess } from '../../temporal/guarded-process.js';
+import { startGuardedProcess, type GuardedProcess } from '../../temporal/guarded-process.js';
 import type { AcceptanceOptions } from './options.js';
 
 /** A ComfyUI to be proven with. */
@@ -34,7 +34,8 @@ const modelFolders = ['checkpoints', 'loras', 'vae', 'clip', 'text_encoders', 'd
 /**
  * The one at the address, or one that is started from the folder with model and output folders of its own.
  *
- * @throws TowerError `USAGE`, `COMFYUI_UNREACHABLE`, `LORAS_FOLDER_MISSING`, `NOT_FOUND`, `COMFYUI_NOT_STARTED`
+ * @throws TowerError `USAGE`, `COMFYUI_UNREACHABLE`, `LORAS_FOLDER_MISSING`, `NOT_FOUND`, `COMFYUI_NOT_STARTED`; the reason of the signal,
+ * with nothing left that was started
  */
 export async function openComfyui(options: AcceptanceOptions, place: Place): Promise<RealComfyui> {
   if (/^https?:\/\//.test(options.comfyui)) {
@@ -85,15 +86,35 @@ async function startComfyui(options: AcceptanceOptions, { home, log, signal }: P
   const close = async () => {
     await process.stop();
   };
+  try {
+    const { simulated } = await untilAnswering(client, process, { home, signal });
+    return { client, address, directory, simulated, close };
+  } catch (error) {
+    // Also after Ctrl-C: what was started here would hold up the end of this process.
+    await close();
+    throw error;
+  }
+}
+
+/** @throws TowerError `COMFYUI_NOT_STARTED`; the reason of the signal */
+async function untilAnswering(
+  client: ComfyuiClient,
+  process: GuardedProcess,
+  { home, signal }: Omit<Place, 'log'>,
+): Promise<{ readonly simulated: boolean }> {
   let ended: string | undefined;
   void process.exited.then((exit) => (ended = exit.signal ?? `exit code ${exit.code}`));
-  for (const deadline = performance.now() + readyLimitMs; ; await delay(1_000, undefined, { signal })) {
+  for (
+    const deadline = performance.now() + readyLimitMs;
+    ;
+    await delay(1_000, undefined, { signal }).catch(() => undefined)
+  ) {
+    signal.throwIfAborted();
     try {
-      const { simulated } = await client.serverFacts({ signal });
-      return { client, address, directory, simulated, close };
+      return await client.serverFacts({ signal });
     } catch (error) {
+      signal.throwIfAborted();
       if (ended === undefined && performance.now() < deadline) continue;
-      await close();
       const why = ended === undefined ? 'did not answer' : `ended (${ended})`;
       throw new TowerError('COMFYUI_NOT_STARTED', `ComfyUI ${why}`, {
         next: `Look at ${join(home, 'logs', 'comfyui.log')}; --comfyui-python names its Python.`,
@@ -101,6 +122,22 @@ async function startComfyui(options: AcceptanceOptions, { home, log, signal }: P
       });
     }
   }
+}
+
+/**
+ * The checkpoint to render with, as ComfyUI lists it: also in a folder of its own, or by the name of its file alone. Without one
+ * asked for the only one that there is.
+ *
+ * @throws TowerError `USAGE` when there is none, or a choice.
+ */
+export async function listedCheckpoint({ client, address }: RealComfyui, asked: string | undefined): Promise<string> {
+  const listed = await client.models('checkpoints');
+  if (asked !== undefined) return listed.includes(asked) ? asked : basename(asked);
+  const [only, ...others] = listed;
+  if (only !== undefined && others.length === 0) return only;
+  throw new TowerError('USAGE', `ComfyUI at ${address} lists ${listed.length} checkpoints`, {
+    next: `Choose one by --checkpoint${listed.length === 0 ? '' : `: ${listed.slice(0, 8).join(', ')}`}.`,
+  });
 }
 
 /** Folders of its own, so that nothing of the user's ComfyUI is touched; a checkpoint is linked into them. */

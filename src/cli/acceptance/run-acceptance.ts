@@ -1,6 +1,6 @@
 import { mkdir, mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { basename, join, resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 
 import { Client, Connection } from '@temporalio/client';
@@ -30,7 +30,7 @@ import { readLeftBehind, type LeftBehind } from './left-behind.js';
 import type { AcceptanceOptions } from './options.js';
 import type { Proof } from './proof.js';
 import { proofsOf } from './proofs.js';
-import { openComfyui, type RealComfyui } from './real-comfyui.js';
+import { listedCheckpoint, openComfyui, type RealComfyui } from './real-comfyui.js';
 import { findSdScripts, type SdScriptsFolder } from './sd-scripts.js';
 
 /** For the end of a run that nobody waits for any more. */
@@ -45,7 +45,9 @@ export async function runAcceptance(options: AcceptanceOptions, output: Output):
   return interruptible(async (interrupted) => {
     const signal = AbortSignal.any([interrupted, AbortSignal.timeout(options.timeout * 60_000)]);
     const sdScripts = await findSdScripts(options);
-    const comfyui = await openComfyui(options, { home, log, signal });
+    const comfyui = await openComfyui(options, { home, log, signal }).catch((error: unknown) => {
+      throw endedBy(signal.aborted ? signal.reason : error, options);
+    });
     try {
       const started = performance.now();
       const context = await contextIn(home, { options, comfyui, sdScripts, output });
@@ -175,22 +177,13 @@ async function jobOptions(
     minImages: images,
     size: { width: size, height: size },
     steps,
-    checkpoint: checkpoint === undefined ? await onlyCheckpoint(comfyui) : basename(checkpoint),
+    checkpoint: await listedCheckpoint(comfyui, checkpoint),
     epochs: 1,
     networkDim: 4,
     networkAlpha: 2,
     ...(simulated && { allowSimulated: true, deliverSimulated: true }),
     with: ['kohya.num_repeats=1', 'kohya.lr_warmup_steps=0', 'kohya.max_data_loader_n_workers=0', ...others],
   };
-}
-
-async function onlyCheckpoint({ client, address }: RealComfyui): Promise<string> {
-  const listed = await client.models('checkpoints');
-  const [only, ...others] = listed;
-  if (only !== undefined && others.length === 0) return only;
-  throw new TowerError('USAGE', `ComfyUI at ${address} lists ${listed.length} checkpoints`, {
-    next: `Choose one by --checkpoint${listed.length === 0 ? '' : `: ${listed.slice(0, 8).join(', ')}`}.`,
-  });
 }
 
 function proofTable(proofs: readonly Proof[]): string {
