@@ -52,9 +52,13 @@ export async function applyCharacterRetention(
     const files = runDirectory(directory);
     const owner = await readRunOwner(files);
     if ((await livingLaunches(files)).length > 0 || (owner !== undefined && (await isOpen(owner)))) continue;
-    const end =
-      (await readJsonIfExists(paths.outcome, outcomeSchema)) ??
-      (owner === undefined ? undefined : await unrecordedEnd(directory));
+    const recorded = await readJsonIfExists(paths.outcome, outcomeSchema).catch((error: unknown) => {
+      // One damaged file must not end the clean-up of all other runs.
+      log.warn({ err: error, run }, 'retention leaves this run alone: its end is unreadable');
+      return 'unreadable' as const;
+    });
+    if (recorded === 'unreadable') continue;
+    const end = recorded ?? (owner === undefined ? undefined : await unrecordedEnd(directory));
     if (end === undefined) continue;
     const age = now.getTime() - Date.parse(end.endedAt);
     // However the run ended: one that goes on does not train again, and takes what the training has left.

@@ -83,6 +83,14 @@ it('keeps the LoRAs of a finished training also when the run failed afterwards, 
   expect(await has('state')).toBe(false);
 });
 
+it('a run whose end is unreadable is left alone, and holds up nothing', async () => {
+  const damaged = await makeRun('character_elara_v1', 'failed');
+  const has = await makeRun('character_mira_v1', 'succeeded');
+  await writeFile(join(runsDirectory, 'character_elara_v1', 'outcome.json'), '');
+  expect(await apply(days(31))).toBe(3);
+  expect([await damaged('state'), await has('state')]).toEqual([true, false]);
+});
+
 it('leaves alone what has not ended, and what is no character run', async () => {
   const has = await makeRun('character_elara_v1', undefined);
   const resumed = await makeRun('character_elara_v2', 'failed');

@@ -137,8 +137,12 @@ it('runs that the server does not know any more are found on the disk', async ()
     await preparedRun(folders, { name: 'Mira' });
     // One that was never prepared to its end.
     await mkdir(join(folders.runs, 'character_nobody_v1'));
+    const { paths: damaged } = await preparedRun(folders, { name: 'Lost' });
+    await writeFile(damaged.job, '');
     expect(await runsOnDisk(folders.runs, new Set(['character_elara_v2']))).toMatchObject([
       { run: 'character_elara_v1', name: 'Elara', status: 'failed', dataset: join(folders.datasets, 'Elara-v1') },
+      // It hides no other run.
+      { run: 'character_lost_v1', status: 'unreadable', fault: expect.stringContaining(damaged.job) as string },
       { run: 'character_mira_v1', name: 'Mira', status: 'unfinished', endedAt: null, priority: 'normal' },
     ]);
   } finally {

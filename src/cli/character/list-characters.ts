@@ -56,6 +56,7 @@ export async function listCharacters(
     tableText(['ID', 'NAME', 'STATUS', 'STAGE', 'PRIORITY', 'STARTED', 'WAITS FOR'], [...rows, ...older]) ||
       'no character run yet',
   );
+  for (const { run, fault } of onDisk) if (fault !== null) context.output.say(`${run}: ${fault}`);
   if (older.length > 0) {
     context.output.say(
       'The server does not know the runs without a workflow id any more; `--run <id>` goes on with one.',

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 
 import { openRun } from '../../character/character-run.js';
-import { TowerError } from '../../errors.js';
+import { describeError, TowerError } from '../../errors.js';
 import { readJsonIfExists } from '../../files/read-json.js';
 import { listRuns } from '../../training/list-runs.js';
 
@@ -12,10 +12,12 @@ export interface RunOnDisk {
   readonly run: string;
   readonly name: string;
   readonly priority: string;
-  /** `unfinished`: it has recorded no end. */
+  /** `unfinished`: it has recorded no end; `unreadable`: a file of it is damaged. */
   readonly status: string;
   readonly endedAt: string | null;
-  readonly dataset: string;
+  readonly dataset: string | null;
+  /** Which file of an `unreadable` one, and what to do. */
+  readonly fault: string | null;
 }
 
 const outcomeSchema = z.looseObject({ outcome: z.string(), endedAt: z.iso.datetime() });
@@ -25,17 +27,27 @@ export async function runsOnDisk(runsDirectory: string, known: ReadonlySet<strin
   const found: RunOnDisk[] = [];
   for (const run of (await listRuns(runsDirectory)).filter((name) => /^character_.+_v\d+$/.test(name))) {
     if (known.has(run)) continue;
-    const opened = await openRun(join(runsDirectory, run)).catch(undefinedIfUnprepared);
-    if (opened === undefined) continue;
-    const { job, paths, dataset } = opened;
-    const end = await readJsonIfExists(paths.outcome, outcomeSchema);
-    const { outcome: status = 'unfinished', endedAt = null } = end ?? {};
-    found.push({ run, name: job.name, priority: job.priority, status, endedAt, dataset: dataset.folder });
+    try {
+      found.push(await readRun(run, join(runsDirectory, run)));
+    } catch (error) {
+      if (error instanceof TowerError && error.code === 'NOT_FOUND') continue;
+      // One damaged file must not hide all other runs.
+      found.push(unreadable(run, error));
+    }
   }
   return found;
 }
 
-function undefinedIfUnprepared(error: unknown): undefined {
-  if (error instanceof TowerError && error.code === 'NOT_FOUND') return undefined;
-  throw error;
+/** @throws TowerError `NOT_FOUND` for a run that was not prepared to its end, `FILE_INVALID` */
+async function readRun(run: string, directory: string): Promise<RunOnDisk> {
+  const { job, paths, dataset } = await openRun(directory);
+  const end = await readJsonIfExists(paths.outcome, outcomeSchema);
+  const { outcome: status = 'unfinished', endedAt = null } = end ?? {};
+  return { run, name: job.name, priority: job.priority, status, endedAt, dataset: dataset.folder, fault: null };
+}
+
+function unreadable(run: string, error: unknown): RunOnDisk {
+  const known = error instanceof TowerError && error.next !== undefined;
+  const fault = known ? `${error.message}. ${error.next}` : describeError(error);
+  return { run, name: '-', priority: '-', status: 'unreadable', endedAt: null, dataset: null, fault };
 }
