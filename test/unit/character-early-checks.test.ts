@@ -164,6 +164,11 @@ it('images of a given dataset are not trained larger than they are', () => {
   expect(trainedAt(512, 512)).toEqual([512, 512]);
   expect(trainedAt(500, 1024)).toEqual([448, 768]);
   expect(trainedAt(2048, 40)).toEqual([768, 64]);
+  // sd-scripts refuses a resolution below its smallest bucket.
+  const inBuckets = (more: object) =>
+    notEnlarging({ ...options, enable_bucket: true, ...more }, { width: 192, height: 700 }).resolution;
+  expect(inBuckets({})).toEqual([256, 640]);
+  expect(inBuckets({ min_bucket_reso: 128 })).toEqual([192, 640]);
 });
 
 describe('W10: transient faults are tried again, as often as the job says', () => {

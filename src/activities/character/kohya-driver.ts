@@ -136,7 +136,9 @@ async function sizesOf({ dataset, paths }: CharacterRun, options: KohyaOptions):
 
 /** Options under which images of one size are not trained larger than they are: that costs memory, and shows nothing more. */
 export function notEnlarging(options: KohyaOptions, { width, height }: Size): KohyaOptions {
-  const fitting = (side: number, wanted: number) => Math.min(wanted, Math.max(64, Math.floor(side / 64) * 64));
+  // sd-scripts refuses buckets of which none would do.
+  const least = options.enable_bucket === true ? (options.min_bucket_reso ?? 256) : 64;
+  const fitting = (side: number, wanted: number) => Math.min(wanted, Math.max(least, Math.floor(side / 64) * 64));
   const [wantedWidth, wantedHeight] = options.resolution;
   return { ...options, resolution: [fitting(width, wantedWidth), fitting(height, wantedHeight)] };
 }
