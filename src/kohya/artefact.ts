@@ -5,7 +5,7 @@ import { summarizeLaunch } from '../training/launch-summary.js';
 import { runDirectory } from '../training/run-directory.js';
 import type { ArtefactCheck, TrainerDriver } from '../training/trainer-driver.js';
 import { checkLora } from './lora-check.js';
-import { rungOf, type KohyaOrder } from './order.js';
+import { rungOf, type LaunchedOrder } from './order.js';
 import { outputFiles } from './run-files.js';
 
 /**
@@ -14,7 +14,7 @@ import { outputFiles } from './run-files.js';
  * ends with 0 when it finds no images, and a file may be a leftover.
  */
 export async function checkOutput(
-  order: KohyaOrder,
+  order: LaunchedOrder,
   driver: Pick<TrainerDriver, 'createParser'>,
 ): Promise<ArtefactCheck> {
   const launch = (await readLaunches(runDirectory(order.run.runDirectory))).at(-1);

@@ -4,13 +4,13 @@ import { readLaunches } from '../training/launch-record.js';
 import { summarizeLaunch, type LaunchSummary } from '../training/launch-summary.js';
 import { runDirectory } from '../training/run-directory.js';
 import type { Checkpoint, TrainerDriver } from '../training/trainer-driver.js';
-import { presentRung, rungOf, type KohyaOrder } from './order.js';
+import { presentRung, rungOf, type LaunchedOrder } from './order.js';
 import { kohyaRunFiles, outputFiles } from './run-files.js';
 import { findCompleteStates, type EpochState } from './states.js';
 
 /** Complete states that a launch on this rung can go on from, newest first. None of the last epoch: nothing would be left to do. */
 export async function findCheckpoints(
-  order: KohyaOrder,
+  order: LaunchedOrder,
   driver: Pick<TrainerDriver, 'createParser'>,
   memoryRung: number | undefined,
 ): Promise<Checkpoint[]> {
@@ -29,7 +29,7 @@ export async function findCheckpoints(
 }
 
 /** The epoch in the name of a state that {@link findCheckpoints} found. */
-export function stateOf({ run }: KohyaOrder, { path }: Checkpoint): EpochState {
+export function stateOf({ run }: LaunchedOrder, { path }: Checkpoint): EpochState {
   const epoch = outputFiles.epochOfState(run.outputName, basename(path));
   if (epoch === undefined) throw new Error(`${path} is no state of ${run.outputName}`);
   return { path, epoch };
@@ -37,11 +37,11 @@ export function stateOf({ run }: KohyaOrder, { path }: Checkpoint): EpochState {
 
 /** As the newest launch said that got so far; the same on every rung. */
 async function stepsPerEpoch(
-  { run }: KohyaOrder,
+  { run, rungs }: LaunchedOrder,
   driver: Pick<TrainerDriver, 'createParser'>,
 ): Promise<number | undefined> {
   const start = await newestStart(run.runDirectory, driver);
-  return start === undefined ? undefined : start.totalSteps / run.options.max_train_epochs;
+  return start === undefined ? undefined : start.totalSteps / rungs[0].options.max_train_epochs;
 }
 
 /** What the newest launch said of itself that got so far; `undefined`: no trainer of the run has begun to train. */

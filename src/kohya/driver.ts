@@ -1,13 +1,11 @@
 import { simulatedProgram } from '../qlora/trainer-program.js';
 import type { SdScriptsSimulation } from '../sims/sd-scripts/simulation.js';
 import type { TrainerDriver } from '../training/trainer-driver.js';
-import { checkOutput } from './artefact.js';
 import { baseModels, type Precision } from './base-model.js';
-import { findCheckpoints, stateOf } from './checkpoints.js';
-import { classifyExit } from './classify-exit.js';
+import { stateOf } from './checkpoints.js';
+import { createFollower } from './follower.js';
 import { scriptFor, type KohyaInstallation } from './installation.js';
 import { createOrder, type KohyaOrder, type KohyaRun } from './order.js';
-import { createOutputParser } from './output-parser.js';
 import { prepareRun } from './prepare-run.js';
 import { kohyaRunFiles } from './run-files.js';
 import { trainerCommand, type ScriptProgram } from './trainer-command.js';
@@ -65,20 +63,17 @@ export function createSimulatedKohyaDriver(
 }
 
 function createDriver(order: KohyaOrder, program: ScriptProgram): TrainerDriver {
-  const { run, trainer, rungs } = order;
+  const { run, trainer, rungs, comment } = order;
   const files = kohyaRunFiles(run.runDirectory);
-  const { simulated } = trainer;
-  const context = { simulated, outputName: run.outputName, samples: run.samples.length > 0 };
-  const output = { createParser: () => createOutputParser(context) };
-  return {
-    name: trainer.name,
-    simulated,
-    work: 'training',
-    pauseBy: 'next-checkpoint',
+  const follower = createFollower({
+    ...{ name: trainer.name, trainer, run, rungs, comment },
     memoryLadder: rungs.slice(1).map(({ description }) => description),
-    ...output,
+    samples: run.samples.length > 0,
+  });
+  return {
+    ...follower,
 
-    prepare: () => prepareRun(order, output),
+    prepare: () => prepareRun(order, follower),
 
     command({ resumeFrom, memoryRung }) {
       const rung = Math.min(memoryRung, rungs.length - 1);
@@ -91,11 +86,5 @@ function createDriver(order: KohyaOrder, program: ScriptProgram): TrainerDriver 
       };
       return trainerCommand(program, launch);
     },
-
-    completeCheckpoints: (memoryRung) => findCheckpoints(order, output, memoryRung),
-
-    classify: classifyExit,
-
-    checkArtefact: () => checkOutput(order, output),
   };
 }

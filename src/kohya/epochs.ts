@@ -86,9 +86,18 @@ const orderedSchema = z.object({
   training_comment: z.string(),
 });
 
-async function readExpectation(directory: string, rung: number, plan: KohyaPlan): Promise<LoraExpectation> {
+/** What config.toml of a rung orders, and the comment that marks the LoRAs of the run. */
+export async function readOrderedOptions(
+  directory: string,
+  rung: number,
+): Promise<LoraExpectation['options'] & Pick<LoraExpectation, 'comment'>> {
   const text = await readFile(kohyaRunFiles(directory).config(rung), 'utf8');
   const { training_comment: comment, ...options } = orderedSchema.parse(parse(text));
+  return { ...options, comment };
+}
+
+async function readExpectation(directory: string, rung: number, plan: KohyaPlan): Promise<LoraExpectation> {
+  const { comment, ...options } = await readOrderedOptions(directory, rung);
   return { baseModelKind: plan.baseModelKind, options, simulated: plan.simulated, comment };
 }
 

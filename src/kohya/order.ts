@@ -6,6 +6,7 @@ import { readLaunches } from '../training/launch-record.js';
 import { runDirectory } from '../training/run-directory.js';
 import { resolveOptions, type BaseModelKind, type Precision, type ResolvedOptions } from './base-model.js';
 import type { KohyaCapabilities } from './installation.js';
+import type { LoraExpectation } from './lora-check.js';
 import { memoryLadder, optionsOfRung, outputFolderOfRung } from './memory-ladder.js';
 import type { KohyaOptions } from './options.js';
 import type { KohyaSample } from './samples.js';
@@ -54,6 +55,19 @@ export interface KohyaOrder {
   readonly comment: string;
 }
 
+/** As much of an order as tells what its launches have made. */
+export interface LaunchedOrder {
+  readonly run: Pick<KohyaRun, 'runDirectory' | 'baseModelKind' | 'outputName' | 'log'>;
+  readonly trainer: Pick<KohyaTrainer, 'simulated'>;
+  readonly rungs: readonly [LaunchedRung, ...LaunchedRung[]];
+  readonly comment: string;
+}
+
+interface LaunchedRung {
+  readonly options: LoraExpectation['options'] & Pick<ResolvedOptions, 'max_train_epochs'>;
+  readonly output: string;
+}
+
 /** @throws TowerError `KOHYA_OPTIONS_INVALID`, `KOHYA_OUTPUT_NAME_INVALID` */
 export function createOrder(run: KohyaRun, trainer: KohyaTrainer): KohyaOrder {
   if (!/^\w[\w.-]{0,150}$/.test(run.outputName)) {
@@ -77,11 +91,11 @@ export function createOrder(run: KohyaRun, trainer: KohyaTrainer): KohyaOrder {
 }
 
 /** A rung above the ladder's end means its last one. */
-export function rungOf({ rungs }: KohyaOrder, number: number): Rung {
+export function rungOf<Any>({ rungs }: { readonly rungs: readonly [Any, ...Any[]] }, number: number): Any {
   return rungs[Math.min(number, rungs.length - 1)] ?? rungs[0];
 }
 
 /** The rung of the newest launch; 0 before the first. */
-export async function presentRung({ run }: KohyaOrder): Promise<number> {
+export async function presentRung({ run }: LaunchedOrder): Promise<number> {
   return (await readLaunches(runDirectory(run.runDirectory))).at(-1)?.spec.memoryRung ?? 0;
 }

@@ -9,12 +9,15 @@ import { exists } from '../../files/exists.js';
 import { findDevice } from '../../gpu/devices.js';
 import { checkDataset } from '../../kohya/check-dataset.js';
 import { createKohyaDriver, createSimulatedKohyaDriver } from '../../kohya/driver.js';
+import { followingFirst, recordedFollower } from '../../kohya/follower.js';
 import { probeInstallation } from '../../kohya/installation.js';
 import { kohyaOptionsSchema, type KohyaOptions } from '../../kohya/options.js';
 import type { KohyaRun } from '../../kohya/order.js';
 import { choosePrecision } from '../../kohya/precision.js';
 import { kohyaRunFiles } from '../../kohya/run-files.js';
 import { kohyaSampleSchema, type KohyaSample } from '../../kohya/samples.js';
+import { readLaunches } from '../../training/launch-record.js';
+import { runDirectory } from '../../training/run-directory.js';
 import type { TrainerDriver } from '../../training/trainer-driver.js';
 import type { WorkerEnvironment } from '../worker-environment.js';
 import { checkpointPath } from './comfyui.js';
@@ -23,16 +26,29 @@ import { proofPromptOf } from './proof-prompt.js';
 type Environment = Pick<WorkerEnvironment, 'config' | 'paths' | 'log'>;
 
 /**
- * The driver of a character run's training, as its job and this host's configuration want it. Without sd-scripts it is the
- * stand-in's, where the job allows that.
+ * The driver of a character run's training. One that has begun is followed by its record: images and sd-scripts may have changed
+ * since, and count when a trainer is started again.
  *
  * @param gpuIndex - The GPU that decides the precision; only for starting a trainer.
  */
 export async function kohyaDriver(environment: Environment, id: string, gpuIndex = 0): Promise<TrainerDriver> {
-  const { config, paths } = environment;
+  const { paths, log } = environment;
   const run = await openRun(join(paths.runs, id));
+  const build = () => presentDriver(environment, run, gpuIndex);
+  const { directory } = run.paths;
+  if ((await readLaunches(runDirectory(directory))).length === 0) return build();
+  const recorded = await recordedFollower({ runDirectory: directory, log });
+  return recorded === undefined ? build() : followingFirst(recorded, build);
+}
+
+/**
+ * As the job and this host's configuration want it now. Without sd-scripts it is the stand-in's, where the job allows that.
+ *
+ * @throws TowerError `KOHYA_DATASET_INVALID`, `SD_SCRIPTS_NOT_FOUND` and others of the installation, `UNKNOWN_GPU`
+ */
+async function presentDriver(environment: Environment, run: CharacterRun, gpuIndex: number): Promise<TrainerDriver> {
   const order = await orderOf(environment, run);
-  const driver = await driverOf(order, { config, gpuIndex });
+  const driver = await driverOf(order, { config: environment.config, gpuIndex });
   return {
     ...driver,
     // Before each start of the trainer, which reads the captions then: another run may have written its own since.
