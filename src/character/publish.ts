@@ -56,7 +56,7 @@ const simulatedComment = '[simulated]';
 /**
  * Puts a LoRA into ComfyUI's folder under the next free version, complete from its first moment, mode 0644. Nothing is ever
  * overwritten, because ComfyUI keeps old weights by name (contract comfyui.md, 7.4). A repeated call, also after a crash at any
- * moment, finds what it had published; one that asks for the alias adds it.
+ * moment, finds what it had published; one that asks for the alias adds it, also when it was refused before.
  *
  * @throws TowerError `SIMULATED_NOT_DELIVERED`, `LORAS_FOLDER_MISSING`, `LORA_CHANGED` (not the file that was chosen),
  * `NO_PERMISSION`, `DISK_FULL` (retryable).
@@ -148,12 +148,12 @@ async function deliveryOf(
   };
 }
 
-/** Adds the alias to what was published without one before. */
+/** Adds the alias to what was published without one before; one that was refused is asked for again. */
 async function withAlias(
   { loras, output, run, simulated, record }: PublishRequest,
   earlier: Delivery,
 ): Promise<Delivery> {
-  if (earlier.alias !== null || earlier.aliasRefused !== null) return earlier;
+  if (earlier.alias !== null) return earlier;
   const { path: source, sha256, version } = earlier;
   const base = simulated ? `${output}-simulated` : output;
   const { name, refused } = await namingRefusal(loras, () =>

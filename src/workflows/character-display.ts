@@ -7,6 +7,7 @@ import type {
   ImageCounts,
   PreparedCharacter,
   ProofRecord,
+  PublishedLora,
   PublishRecord,
 } from '../activities/character/interfaces.js';
 import type { Placement, TrainedOutcome } from '../activities/interfaces.js';
@@ -86,7 +87,7 @@ export class CharacterDisplay {
   }
 
   published(record: PublishRecord): void {
-    this.#rows.set('LoRA', record.outcome === 'published' ? record.name : `not delivered: ${record.reason}`);
+    this.#rows.set('LoRA', record.outcome === 'published' ? publishedText(record) : `not delivered: ${record.reason}`);
     this.#show();
   }
 
@@ -118,4 +119,9 @@ export class CharacterDisplay {
       ['| Character LoRA | |', '| --- | --- |', ...rows.map(([name, value]) => `| ${name} | ${value} |`)].join('\n'),
     );
   }
+}
+
+function publishedText({ name, alias, aliasRefused }: PublishedLora): string {
+  const refused = aliasRefused === undefined ? '' : `; no alias: ${aliasRefused}`;
+  return `${name}${alias === null ? '' : ` and ${alias}`}${refused}`;
 }

@@ -201,7 +201,8 @@ async function madeWithPlace(
 function reasonOf({ chosen, lora }: CharacterLora, dataset: string): string {
   if (chosen === null || lora === null) return `the dataset ${dataset} is complete`;
   if (lora.outcome === 'withheld') return `not delivered: ${lora.reason}`;
-  return `${lora.name} is ${chosen.reason}`;
+  const noAlias = lora.aliasRefused === undefined ? '' : `; no alias: ${lora.aliasRefused}`;
+  return `${lora.name} is ${chosen.reason}${noAlias}`;
 }
 
 /** How a run ended that did not come to its end, and why; a cancellation itself carries no words. */

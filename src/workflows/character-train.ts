@@ -67,8 +67,11 @@ async function deliverLora(parts: CharacterParts): Promise<Omit<CharacterLora, '
   display.stage('prove');
   const proof = await proveLora(parts, lora.name);
   display.proven(proof);
+  if (!checked.alias) return { chosen, lora, proof };
   // Graphs that name the alias must not get a LoRA of which nobody knows that it works.
-  return { chosen, lora: checked.alias ? await host.publishAlias({ run }) : lora, proof };
+  const aliased = await host.publishAlias({ run });
+  display.published(aliased);
+  return { chosen, lora: aliased, proof };
 }
 
 /** A pause ends the proof, also in the wait for the GPU; after it the proof goes on with the images that it has. */

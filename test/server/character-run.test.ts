@@ -161,9 +161,14 @@ it('does single stages, as the original did single tasks (W8)', async () => {
   expect(JSON.parse(String(tagged.stdout))).toMatchObject({
     result: { captions: { images: 3 }, images: null, outcome: 'simulated' },
   });
+  const alias = join(machine.loras, 'oel_lora-simulated.safetensors');
+  await writeFile(alias, 'mine');
+  const deliver = { simulated: true, alias: true };
   const trained = await (
-    await machine.start({ ...existing, description: undefined, ...quick, count: undefined, stages: ['train'] })
+    await machine.start({ ...existing, description: undefined, ...quick, count: undefined, deliver, stages: ['train'] })
   ).result();
+  const refused = expect.stringContaining(`${alias} was not put there by Tower`) as string;
+  expect(trained).toMatchObject({ lora: { alias: null, aliasRefused: refused }, reason: refused });
   expect(trained).toMatchObject({ images: null, captions: null, lora: { outcome: 'published' }, outcome: 'simulated' });
   expect(trained.training?.executedSteps).toBe(trained.training?.plannedSteps);
 });

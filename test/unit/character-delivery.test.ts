@@ -205,6 +205,9 @@ describe('the alias', () => {
     });
     expect(await readFile(alias(), 'utf8')).toBe('mine');
     await rm(alias());
+    // A run that goes on asks again.
+    expect(await publish('a', { alias: true })).toMatchObject({ alias: 'elara_lora.safetensors', aliasRefused: null });
+    expect(await sha256OfFile(alias())).toBe(delivery.sha256);
     await publish('b', { alias: true });
     await writeFile(alias(), 'changed by hand');
     expect(await publish('c', { alias: true })).toMatchObject({ alias: null });

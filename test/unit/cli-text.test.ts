@@ -158,6 +158,22 @@ describe('failures', () => {
       'daily-cycle: completed after 1 min\n  Incoming: 3\n! only 3 prompts wait',
     );
   });
+
+  it('stand with what came of a character run, also an alias that was asked for and refused', () => {
+    const lora = { outcome: 'published' as const, name: 'e-v1', file: '/l/e-v1.safetensors', sha256: 'a', bytes: 1 };
+    const nothing = { images: null, captions: null, training: null, chosen: null, proof: null };
+    const result = { ...nothing, outcome: 'succeeded', reason: 'e-v1 is epoch 3', dataset: '/d/Elara-v1' };
+    const textOf = (published: object) =>
+      outcomeText({
+        ...{ ...snapshot({}), type: 'characterLora', status: 'completed', failure: null },
+        ...{ closedAt: '2026-01-31T13:00:00.000Z', result: { ...result, lora: { ...lora, ...published } } },
+      });
+    expect(textOf({ alias: 'e.safetensors' })).toMatch(/lora: \/l\/e-v1\.safetensors and e\.safetensors$/);
+    const aliasRefused = '/l/e.safetensors was not put there by Tower, so it stays';
+    expect(textOf({ alias: null, aliasRefused })).toMatch(
+      /lora: \/l\/e-v1\.safetensors\n {2}no alias: .* was not put there by Tower, so it stays$/,
+    );
+  });
 });
 
 describe('problems that status names', () => {

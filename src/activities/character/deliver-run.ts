@@ -91,8 +91,11 @@ async function publish(
     },
     options,
   );
-  const { loraName: name, path: file, bytes } = delivery;
-  return { outcome: 'published', name, file, sha256: delivery.sha256, bytes, alias: delivery.alias };
+  const { loraName: name, path: file, bytes, aliasRefused } = delivery;
+  return {
+    ...{ outcome: 'published', name, file, sha256: delivery.sha256, bytes, alias: delivery.alias },
+    ...(aliasRefused !== null && { aliasRefused }),
+  };
 }
 
 function delivering(input: unknown): { readonly run: string; readonly stage: 'deliver' } {

@@ -118,6 +118,8 @@ export interface PublishedLora {
   readonly bytes: number;
   /** The unversioned name, where the job asks for it and no file of somebody else has it. */
   readonly alias: string | null;
+  /** Why there is no alias, although the job asks for one. */
+  readonly aliasRefused?: string;
 }
 
 export type PublishRecord =

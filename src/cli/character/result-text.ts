@@ -26,7 +26,10 @@ export function characterLines(result: CharacterLoraResult): string[] {
           `  epoch: ${chosen.epoch} of ${chosen.epochs}, loss ${loss(chosen.trainLoss)}, held out ${loss(chosen.heldOutLoss)}`,
         ]),
     ...(lora?.outcome === 'published'
-      ? [`  lora: ${lora.file}${lora.alias === null ? '' : ` and ${lora.alias}`}`]
+      ? [
+          `  lora: ${lora.file}${lora.alias === null ? '' : ` and ${lora.alias}`}`,
+          ...(lora.aliasRefused === undefined ? [] : [`  no alias: ${lora.aliasRefused}`]),
+        ]
       : []),
     ...(proof === null
       ? []
