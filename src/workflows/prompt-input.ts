@@ -26,8 +26,9 @@ const fields: Readonly<Record<string, Field>> = {
     fits: (value) => ['produce', 'consume', 'monitor', 'clean'].includes(value as string),
   },
   wrapper: {
-    expected: 'the name of a wrapper, such as sigma',
-    fits: (value) => typeof value === 'string' && /^[\p{L}\p{N}_-]{1,100}$/u.test(value),
+    // With the prefix of its file it would be another consumer than without.
+    expected: 'the name of a wrapper without `syntex_wrapper_`, such as sigma',
+    fits: (value) => typeof value === 'string' && /^(?!syntex_wrapper_)[\p{L}\p{N}_-]{1,100}$/u.test(value),
   },
   ...{ scheduledTime: time, logicalTime: time, force: flag, dryRun: flag, count: amount, batch: amount },
 };

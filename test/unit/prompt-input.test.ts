@@ -1,0 +1,15 @@
+import { expect, it } from 'vitest';
+
+import { checkPromptInput } from '../../src/workflows/prompt-input.js';
+
+const check = (wrapper: string) => () => {
+  checkPromptInput({ kind: 'consume', wrapper }, { names: ['kind', 'wrapper'], required: ['wrapper'] });
+};
+
+it('a wrapper has one name, so that it is one consumer, whoever starts it', () => {
+  for (const name of ['sigma', 'syntex_system', 'höhe-2']) expect(check(name)).not.toThrow();
+  expect(check('syntex_wrapper_sigma')).toThrow(
+    'wrapper: expected the name of a wrapper without `syntex_wrapper_`, such as sigma, found "syntex_wrapper_sigma"',
+  );
+  expect(check('sigma/2')).toThrow('wrapper: expected');
+});
