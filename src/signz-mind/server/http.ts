@@ -3,6 +3,7 @@ import { pipeline, Transform, type Readable } from 'node:stream';
 import axios, { type AxiosResponse, type RawAxiosRequestHeaders } from 'axios';
 
 import { TowerError } from '../../errors.js';
+import { isLoopback } from '../../loopback.js';
 import { answerBody, quoted, readStart, readText } from './answer-body.js';
 import {
   errorOfStatus,
@@ -162,10 +163,6 @@ function watched(source: Readable, onData: (bytes: number) => void): Readable {
     },
   });
   return pipeline(source, body, () => undefined);
-}
-
-function isLoopback({ hostname }: URL): boolean {
-  return hostname === 'localhost' || hostname === '[::1]' || /^127(\.\d+){3}$/.test(hostname);
 }
 
 function sameOriginTarget(request: HttpRequest, response: AxiosResponse<Readable>, from: URL): URL | undefined {

@@ -2,7 +2,8 @@ import axios from 'axios';
 import OpenAI, { APIConnectionError, APIError } from 'openai';
 import { z } from 'zod';
 
-import { requireApiKey } from './api-key.js';
+import { isLoopback } from '../../loopback.js';
+import { baseUrlOf, requireApiKey } from './api-key.js';
 import { ChatError } from './chat-error.js';
 import type { TokenUsage } from './gpt-cost.js';
 import type { GenerationOptions } from './options.js';
@@ -57,7 +58,7 @@ export class ChatEndpoint {
     this.#apiKey = apiKey;
     this.#options = options;
     this.#client = new OpenAI({
-      ...{ apiKey: apiKey ?? noKey, baseURL: options.baseUrl, maxRetries: 0, logLevel: 'off' },
+      ...{ apiKey: apiKey ?? noKey, baseURL: baseUrlOf(options), maxRetries: 0, logLevel: 'off' },
       // The library's own limit, of ten minutes by default, must not come before ours.
       ...{ fetch: fetchExplained, timeout: options.timeoutSeconds * 1000 + limitMarginMs },
     });
@@ -128,16 +129,21 @@ function tooSlow({ timeoutSeconds }: Pick<GenerationOptions, 'timeoutSeconds'>):
  * servers in Python have `detail`.
  */
 async function fetchExplained(url: string | URL | Request, init: RequestInit = {}): Promise<Response> {
+  const address = url instanceof Request ? url.url : url.toString();
   const { status, data, headers } = await axios.request<string>({
-    url: url instanceof Request ? url.url : url.toString(),
+    url: address,
     ...{ method: init.method ?? 'GET', data: init.body, signal: init.signal ?? undefined },
     headers: Object.fromEntries(new Headers(init.headers)),
-    ...{ responseType: 'text', transformResponse: [], validateStatus: null, proxy: false },
+    ...{ responseType: 'text', transformResponse: [], validateStatus: null, maxRedirects: 0 },
+    ...(isLoopback(address) && { proxy: false as const }),
   });
   const isOk = status >= 200 && status < 300;
   if (isOk) return new Response(data, { status, headers: { 'content-type': String(headers['content-type'] ?? '') } });
   const said = errorSchema.safeParse(parseJson(data));
-  const body = said.success ? data : JSON.stringify({ error: { message: data.trim() || 'no reason given' } });
+  const location = headers['location'] as string | undefined;
+  const other =
+    location === undefined ? data.trim() || 'no reason given' : `it points to ${location}, which is not asked`;
+  const body = said.success ? data : JSON.stringify({ error: { message: other } });
   return new Response(body, { status, headers: { 'content-type': 'application/json' } });
 }
 

@@ -2,6 +2,7 @@ import axios, { type AxiosResponse } from 'axios';
 import { z } from 'zod';
 
 import { TowerError } from '../../errors.js';
+import { isLoopback } from '../../loopback.js';
 import type { ServiceOptions } from '../../service-options.js';
 import type { WrapperFault } from './wrapper-faults.js';
 import { answerInvalid, faultOfStatus, timedOut, unreachable, wrapperMismatch } from './wrapper-faults.js';
@@ -208,9 +209,4 @@ function connectionFault(name: string, error: unknown): WrapperFault {
   }
   const reason = code === undefined || message.includes(code) ? message : `${code} ${message}`;
   return unreachable(name, reason || (code ?? 'no reason given'));
-}
-
-function isLoopback(url: string): boolean {
-  const { hostname } = new URL(url);
-  return hostname === 'localhost' || hostname === '[::1]' || /^127(\.\d+){3}$/.test(hostname);
 }
