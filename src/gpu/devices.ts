@@ -136,6 +136,7 @@ async function query(nvidiaSmi: string, what: string, columns: number): Promise<
       `${error.shortMessage}: ${String(error.stdout)} ${String(error.stderr)}`,
       {
         retryable: true,
+        retryAfterMs: 60_000,
         next: `Run \`${nvidiaSmi}\` by hand; a driver that does not answer needs a restart of the machine.`,
         cause: error,
       },

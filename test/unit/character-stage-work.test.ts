@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import type { Client } from '@temporalio/client';
@@ -17,6 +17,7 @@ import { configSchema } from '../../src/config/schema.js';
 import { statePaths } from '../../src/config/state-paths.js';
 import { endingUnexpected } from '../../src/activities/unexpected.js';
 import { describeError, TowerError } from '../../src/errors.js';
+import { listDevices } from '../../src/gpu/devices.js';
 import { runDirectory } from '../../src/training/run-directory.js';
 import { writeRunOwner } from '../../src/training/run-owner.js';
 import { characterFolders, preparedRun, renderAll, type CharacterFolders } from '../support/character-run.js';
@@ -122,6 +123,20 @@ it('what the server expects heartbeats of gives them, and a review ends when it 
   const other = { ...decision, captions: [{ index: 1, caption: 'too late' }] };
   await expect(cancelled.run(() => host.reviewCharacter({ run, decision: other }))).rejects.toThrow();
   expect(await readFile(join(dataset.images, 'elara_001.txt'), 'utf8')).toBe('mine');
+});
+
+it('a driver that does not answer is waited for, and costs a stage nothing, however often (W10)', async () => {
+  const run = await preparedRun(folders, { limits: { generate: { retries: 0 } } });
+  const nvidiaSmi = join(folders.root, 'nvidia-smi');
+  await writeFile(nvidiaSmi, '#!/bin/sh\nexit 15\n', { mode: 0o755 });
+  const work = () => listDevices(nvidiaSmi);
+  for (let time = 0; time < 3; time += 1) {
+    const stage = new MockActivityEnvironment().run(() =>
+      stageWork(environment, { run: run.reservation.run, stage: 'generate' }, work),
+    );
+    await expect(stage).rejects.toMatchObject({ code: 'NVIDIA_SMI_FAILED', retryable: true, retryAfterMs: 60_000 });
+  }
+  expect(await readStageFaults(run.paths.directory)).toMatchObject([{ code: 'NVIDIA_SMI_FAILED' }]);
 });
 
 it('making way on the GPU costs a stage nothing, however often (W19)', async () => {

@@ -89,7 +89,9 @@ test('devices and their users are read from nvidia-smi, with unknown figures and
 test('without nvidia-smi there is one logical CPU device; a sick driver is an error', async () => {
   expect(await listDevices(nvidiaSmi)).toMatchObject([{ index: 0, kind: 'cpu' }]);
   await writeFile(nvidiaSmi, '#!/bin/sh\necho "Unable to determine the device handle"\nexit 15\n', { mode: 0o755 });
-  await expect(listDevices(nvidiaSmi)).rejects.toMatchObject({ code: 'NVIDIA_SMI_FAILED', retryable: true });
+  await expect(listDevices(nvidiaSmi)).rejects.toMatchObject({
+    ...{ code: 'NVIDIA_SMI_FAILED', retryable: true, retryAfterMs: 60_000 },
+  });
 });
 
 test('ComfyUI is asked after its running job, and the VRAM is waited for', async () => {

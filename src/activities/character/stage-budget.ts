@@ -14,8 +14,15 @@ const unrecorded = new Set([
   'TRAINER_DISK_FULL',
 ]);
 
-/** Waiting for room is no fault of the stage: recorded once, and waited for as long as it takes. */
-const waitedFor = new Set(['VRAM_NOT_FREED', 'TENANT_BUSY', 'TENANT_FAILED', 'DISK_FULL', 'DISK_SPACE_LOW']);
+/** Waiting for room, or for a driver that is being updated, is no fault of the stage: recorded once, and waited for as long as it takes. */
+const waitedFor = new Set([
+  'VRAM_NOT_FREED',
+  'TENANT_BUSY',
+  'TENANT_FAILED',
+  'NVIDIA_SMI_FAILED',
+  'DISK_FULL',
+  'DISK_SPACE_LOW',
+]);
 
 /** Until an unexpected error is tried again: a bad moment of the machine should be over. */
 const unexpectedPauseMs = 10_000;
