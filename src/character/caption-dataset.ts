@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { TowerError } from '../errors.js';
 import { undefinedIfAbsent } from '../files/absent.js';
 import { writeFileDurable } from '../files/durable-write.js';
-import { sha256Of } from '../files/sha256.js';
+import { sha256Of, sha256OfFile } from '../files/sha256.js';
 import type { ServiceOptions } from '../service-options.js';
 import { openCaptionJournal, type CaptionEvent } from './caption-journal.js';
 import { captionOf } from './captions.js';
@@ -132,7 +132,9 @@ async function decideCaption(
   const isPersons = (text: string) =>
     own.isReviewed(image, text) || (!own.has(image, text) && !run.job.overwriteCaptions);
   const edited = found !== undefined && !isEmpty && isPersons(found);
-  const caption = { image, record, tagsFile, edited };
+  // Of the file as it is: a person may have retouched the image.
+  const sha256 = await sha256OfFile(join(run.dataset.images, image));
+  const caption = { image, record: { ...record, sha256 }, tagsFile, edited };
   if (edited) return { ...caption, tags: found, written: false, unrecorded: false, refilled: false };
   const unrecorded = !own.writersOf(image, tags).has(run.reservation.run);
   return { ...caption, tags, written: found !== tags, unrecorded, refilled: isEmpty };

@@ -21,9 +21,13 @@ export interface DatasetImage {
   readonly index: number | null;
   /** What a record says that it shows. */
   readonly attributes: Partial<Attributes> | undefined;
-  /** Of the file, as a record has it. */
+  /** Of the file, as a record has it: somebody may have changed the file since. */
   readonly sha256: string | null;
   readonly promptId: string | null;
+  readonly prompt: string | null;
+  readonly seed: number | null;
+  /** Try in which it was accepted, from 1. */
+  readonly attempt: number | null;
 }
 
 const attribute = z.string().nullish();
@@ -35,6 +39,9 @@ const metadataSchema = z.looseObject({
       output_path: z.string().optional(),
       sha256: z.string().nullish().catch(null),
       prompt_id: z.string().nullish().catch(null),
+      prompt: z.string().nullish().catch(null),
+      seed: z.int().nullish().catch(null),
+      attempt: z.int().nullish().catch(null),
       metadata: z
         .looseObject({
           pose: attribute,
@@ -68,18 +75,23 @@ export async function imageFilesIn(folder: string): Promise<string[]> {
 export async function datasetImages(run: CharacterRun): Promise<DatasetImage[]> {
   const recordOf = run.job.stages.includes('generate') ? await journalRecords(run) : await metadataRecords(run);
   const files = await imageFilesIn(run.dataset.images).catch(undefinedIfAbsent);
-  const unknown = { index: null, attributes: undefined, sha256: null, promptId: null };
+  const unknown = { index: null, attributes: undefined, ...noOrigin };
   return (files ?? []).map((file) => ({ file, ...(recordOf(file) ?? unknown) }));
 }
+
+const noOrigin = { sha256: null, promptId: null, prompt: null, seed: null, attempt: null };
 
 type Records = (file: string) => Omit<DatasetImage, 'file'> | undefined;
 
 async function journalRecords({ paths }: CharacterRun): Promise<Records> {
   const [plan, { accepted }] = await Promise.all([readPlan(paths.plan), readJournal(paths.journal)]);
   const byFile = new Map(
-    (plan?.images ?? []).map(({ index, attributes }) => {
-      const { file, sha256 = null, promptId = null } = accepted.get(index) ?? {};
-      return [file?.replace(/^.*\//, ''), { index, attributes, sha256, promptId }];
+    (plan?.images ?? []).flatMap(({ index, attributes, prompt }) => {
+      const known = accepted.get(index);
+      if (known === undefined) return [];
+      const { file, sha256, promptId, seed, attempt } = known;
+      const origin = { sha256, promptId, prompt, seed, attempt: attempt + 1 };
+      return [[file.replace(/^.*\//, ''), { index, attributes, ...origin }] as const];
     }),
   );
   return (file) => byFile.get(file);
@@ -97,9 +109,10 @@ async function metadataRecords({ dataset }: CharacterRun): Promise<Records> {
   return (file) => {
     const index = indexInName(file);
     const record = byFile.get(file) ?? (index === null ? undefined : byIndex.get(index));
-    const { sha256 = null, prompt_id: promptId = null } = record ?? {};
+    const { sha256 = null, prompt_id: promptId = null, prompt = null, seed = null, attempt = null } = record ?? {};
     const free = index === null || taken.has(index) ? null : index;
-    return { index: record?.index ?? free, attributes: knownAttributes(record?.metadata), sha256, promptId };
+    const attributes = knownAttributes(record?.metadata);
+    return { index: record?.index ?? free, attributes, ...{ sha256, promptId, prompt, seed, attempt } };
   };
 }
 

@@ -13,9 +13,9 @@ import { readSafetensorsHeader } from '../training/safetensors.js';
 import { captionFileOf } from './caption-dataset.js';
 import type { CharacterRun } from './character-run.js';
 import { datasetImages, type DatasetImage } from './dataset-images.js';
-import { readJournal, type JournalState } from './journal.js';
+import { readJournal } from './journal.js';
 import { readOwnCaptions, type OwnCaptions } from './own-captions.js';
-import { readPlan, type CharacterPlan } from './plan.js';
+import { readPlan } from './plan.js';
 import { readDelivery } from './publish.js';
 import { readReviewHistory } from './review-history.js';
 import { trainingLineage } from './training-lineage.js';
@@ -85,7 +85,7 @@ export async function writeSidecar(run: CharacterRun, facts: SidecarFacts): Prom
     plan:
       plan === undefined ? null : { seed: plan.seed, images: plan.images.length, negativePrompt: plan.negativePrompt },
     graph,
-    dataset: { folder: dataset.folder, images: await imagesOf(run, { journal, plan }) },
+    dataset: { folder: dataset.folder, images: await imagesOf(run) },
     review: (await readReviewHistory(run, journal)) ?? null,
     training,
     choice: choice ?? null,
@@ -101,36 +101,27 @@ async function graphOf(source: CharacterRun['job']['graph']): Promise<object> {
   return { from, sha256: template === undefined ? null : sha256Of(JSON.stringify(template.graph)) };
 }
 
-async function imagesOf(
-  run: CharacterRun,
-  { journal, plan }: { readonly journal: JournalState; readonly plan: CharacterPlan | undefined },
-): Promise<object[]> {
+async function imagesOf(run: CharacterRun): Promise<object[]> {
   const images: object[] = [];
-  const prompts = new Map((plan?.images ?? []).map(({ index, prompt }) => [index, prompt]));
-  const records = { accepted: journal.accepted, own: await readOwnCaptions(run), prompts };
-  for (const image of await datasetImages(run)) images.push(await imageOf(run, image, records));
+  const own = await readOwnCaptions(run);
+  for (const image of await datasetImages(run)) images.push(await imageOf(run, image, own));
   return images;
 }
 
 async function imageOf(
   { dataset }: CharacterRun,
-  { file, index, attributes }: DatasetImage,
-  {
-    accepted,
-    own,
-    prompts,
-  }: Pick<JournalState, 'accepted'> & { readonly own: OwnCaptions; readonly prompts: ReadonlyMap<number, string> },
+  { file, index, attributes, sha256: recorded, seed, promptId, prompt, attempt }: DatasetImage,
+  own: OwnCaptions,
 ): Promise<object> {
-  const known = index === null ? undefined : accepted.get(index);
   const caption = await readFile(join(dataset.images, captionFileOf(file)), 'utf8').catch(undefinedIfAbsent);
+  const sha256 = await sha256OfFile(join(dataset.images, file));
   return {
     file,
     index,
-    sha256: known?.sha256 ?? (await sha256OfFile(join(dataset.images, file))),
-    seed: known?.seed ?? null,
-    promptId: known?.promptId ?? null,
-    prompt: index === null ? null : (prompts.get(index) ?? null),
-    attempt: known === undefined ? null : known.attempt + 1,
+    sha256,
+    // What follows is of the file as it was made.
+    ...(recorded !== null && recorded !== sha256 && { changedSince: true }),
+    ...{ seed, promptId, prompt, attempt },
     attributes: attributes ?? null,
     caption: caption ?? null,
     captionSha256: caption === undefined ? null : sha256Of(caption),

@@ -102,7 +102,7 @@ export async function buildCharacterReport(runDirectory: string): Promise<Charac
     job,
     dataset: dataset.folder,
     outcome: outcome ?? null,
-    images: await reportedImages(run, images, state),
+    images: await reportedImages(run, images),
     rejected: state.rejected.map(({ index, code, reason, seed, at, attempt, file }) => ({
       ...{ index, code, reason, seed, at, attempt: attempt + 1 },
       path: file === null ? null : join(dataset.folder, file),
@@ -135,22 +135,16 @@ async function trainerConfigOf(directory: string, training: TrainingRecord | und
   return readFile(path, 'utf8').catch(undefinedIfAbsent);
 }
 
-async function reportedImages(
-  run: CharacterRun,
-  images: readonly DatasetImage[],
-  { accepted }: JournalState,
-): Promise<ReportedImage[]> {
+async function reportedImages(run: CharacterRun, images: readonly DatasetImage[]): Promise<ReportedImage[]> {
   const own = await readOwnCaptions(run);
   const { dataset } = run;
   const reported: ReportedImage[] = [];
-  for (const { file, index } of images) {
+  for (const { file, index, seed, attempt } of images) {
     const text = await readFile(join(dataset.images, captionFileOf(file)), 'utf8').catch(undefinedIfAbsent);
-    const known = index === null ? undefined : accepted.get(index);
     reported.push({
       index,
       path: join(dataset.images, file),
-      seed: known?.seed ?? null,
-      attempt: known === undefined ? null : known.attempt + 1,
+      ...{ seed, attempt },
       caption: text ?? null,
       edited: text !== undefined && !own.has(file, text),
     });

@@ -12,6 +12,7 @@ import { writeContactSheets } from '../../src/character/contact-sheet.js';
 import { parseCharacterJob } from '../../src/character/job-file.js';
 import { readPlan } from '../../src/character/plan.js';
 import { triggerNotice } from '../../src/character/trigger-notice.js';
+import { sha256OfFile } from '../../src/files/sha256.js';
 import { buildCharacterReport } from '../../src/report/character-report.js';
 import { axes } from '../../src/character/vocabulary.js';
 import { characterFolders, picture, preparedRun, renderAll, type CharacterFolders } from '../support/character-run.js';
@@ -337,9 +338,10 @@ describe('an existing dataset', () => {
     const { tagged_files: tagged } = JSON.parse(await readFile(run.dataset.taggingResults, 'utf8')) as {
       tagged_files: object[];
     };
+    const hashOf = (name: string) => sha256OfFile(join(run.dataset.images, name));
     expect(tagged).toMatchObject([
-      { image: 'elara_007.png', index: 7, prompt_id: 'x', sha256: 'a'.repeat(64) },
-      { image: 'photo_007.jpg', index: null, prompt_id: null, sha256: null, metadata: null },
+      { image: 'elara_007.png', index: 7, prompt_id: 'x', sha256: await hashOf('elara_007.png') },
+      { image: 'photo_007.jpg', index: null, prompt_id: null, sha256: await hashOf('photo_007.jpg'), metadata: null },
     ]);
   });
 

@@ -6,6 +6,7 @@ import sharp from 'sharp';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import { captionDataset } from '../../src/character/caption-dataset.js';
+import type { CharacterRun } from '../../src/character/character-run.js';
 import { checkThresholdsSchema } from '../../src/character/check-thresholds.js';
 import { compareProof } from '../../src/character/compare-proof.js';
 import { placeByMarker } from '../../src/character/place-version.js';
@@ -322,6 +323,47 @@ describe('the sidecar', () => {
     expect(await readFile(path, 'utf8')).toBe(text);
     await mkdir(join(folders.root, 'elsewhere'));
     await rename(path, join(folders.root, 'elsewhere', 'x.json'));
+  });
+
+  interface SidecarImage {
+    readonly seed: number | null;
+  }
+  const imagesIn = async (run: CharacterRun) => {
+    await publish(run.reservation.run, { record: run.paths.delivery });
+    const { dataset } = JSON.parse(await readFile(await writeSidecar(run, facts), 'utf8')) as {
+      readonly dataset: { readonly images: readonly SidecarImage[] };
+    };
+    return dataset.images;
+  };
+
+  it('has how the images of a dataset that was there before were made, as the records of that dataset say', async () => {
+    const made = await preparedRun(folders, { count: 2, minImages: 1 });
+    await renderAll(made);
+    await captionDataset(made, options());
+    const images = await imagesIn(made);
+    for (const { seed } of images) expect(seed).toBeTypeOf('number');
+    const trained = await preparedRun(folders, { name: 'Other', dataset: made.dataset.folder, stages: ['train'] });
+    // Not whether a caption is Tower's: that is told by the job.
+    const how = { seed: expect.any(Number) as number, prompt: expect.stringContaining('brown hair') as string };
+    expect(await imagesIn(trained)).toEqual(images);
+    expect(images[0]).toMatchObject({ ...how, attempt: 1, promptId: expect.stringMatching(/^prompt-/) as string });
+  });
+
+  it('has the hash of an image as it was trained with, and says that it was changed', async () => {
+    const run = await preparedRun(folders, { count: 2, minImages: 1 });
+    await renderAll(run);
+    const retouched = join(run.dataset.images, 'elara_001.png');
+    await picture(retouched, 99);
+    await captionDataset(run, options());
+    const sha256 = await sha256OfFile(retouched);
+    const [first, second] = await imagesIn(run);
+    expect(first).toMatchObject({ index: 1, sha256, changedSince: true });
+    expect(second).not.toHaveProperty('changedSince');
+    const tagging = JSON.parse(await readFile(run.dataset.taggingResults, 'utf8')) as object;
+    expect(tagging).toMatchObject({ tagged_files: [{ image: 'elara_001.png', sha256 }, {}] });
+    // What another run makes of the dataset: its record has the hash of what was rendered.
+    const trained = await preparedRun(folders, { name: 'Other', dataset: run.dataset.folder, stages: ['train'] });
+    expect((await imagesIn(trained))[0]).toMatchObject({ sha256, changedSince: true });
   });
 
   it('W24: says who has approved the images, and what was rejected and edited', async () => {
