@@ -111,6 +111,15 @@ describe('a decision on the command line', () => {
     await expect(decisionOf({ reject: ' , ' })).rejects.toMatchObject({ code: 'USAGE' });
     await expect(decisionOf({ final: true })).rejects.toMatchObject({ code: 'USAGE' });
     await expect(decisionOf({ reject: 'three' })).rejects.toMatchObject({ code: 'USAGE' });
+    await expect(decisionOf({ reject: '3', final: true, notYet: true })).rejects.toMatchObject({ code: 'USAGE' });
+    const captions = join(folder, 'captions.json');
+    await writeFile(captions, '{"5": "elara, smiling"}');
+    expect(await decisionOf({ captions })).toEqual({
+      approve: true,
+      captions: [{ index: 5, caption: 'elara, smiling' }],
+    });
+    await writeFile(captions, '{}');
+    await expect(decisionOf({ captions })).rejects.toMatchObject({ code: 'USAGE' });
   });
 });
 

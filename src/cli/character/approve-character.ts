@@ -59,6 +59,9 @@ export async function decisionOf(options: ApproveOptions): Promise<ReviewDecisio
   for (const name of ['final', 'reason'] as const) {
     if (options[name] !== undefined && options.reject === undefined) throw usage(`--${name} goes with --reject`);
   }
+  if (options.notYet === true && options.final === true) {
+    throw usage('--final approves, --not-yet does not: give one of them');
+  }
   const reject = (options.reject ?? '')
     .split(',')
     .map((text) => text.trim())
@@ -67,6 +70,9 @@ export async function decisionOf(options: ApproveOptions): Promise<ReviewDecisio
   // A list that came out empty by mistake must not start the training.
   if (options.reject !== undefined && reject.length === 0) throw usage('--reject expects image numbers, found none');
   const fromFile = options.captions === undefined ? {} : await readCaptions(options.captions);
+  if (options.captions !== undefined && Object.keys(fromFile).length === 0) {
+    throw usage(`--captions ${options.captions} has no captions; to approve without, leave it out`);
+  }
   const captions = [
     ...Object.entries(fromFile).map(([index, caption]) => ({ index: Number(index), caption })),
     ...(options.caption ?? []).map(captionOf),
