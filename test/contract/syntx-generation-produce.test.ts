@@ -96,7 +96,7 @@ async function history(): Promise<void> {
 }
 
 async function begin(tools: Producer, make = 20): Promise<string> {
-  const { run } = await decideProduction(tools, { logicalTime, count: make, force: true });
+  const { run } = await decideProduction(tools, { logicalTime, count: make, force: true }, options);
   await planProduction(tools, { run, make, logicalTime }, options);
   return run;
 }
@@ -252,12 +252,12 @@ describe('what was paid', () => {
     await expect(publishProduction(tools, { run }, interrupted)).rejects.toThrow('killed');
     expect(prompts('incoming')).toHaveLength(1);
     const next = { logicalTime: '2026-01-06T06:00:00.000Z', force: false };
-    expect(await decideProduction(producer(), next)).toMatchObject({ waiting: 6, kept: 5, leftovers: [run] });
+    expect(await decideProduction(producer(), next, options)).toMatchObject({ waiting: 6, kept: 5, leftovers: [run] });
     // Also when it has been answered meanwhile.
     await tools.files.queue.claim({ owner: { workflowId: 'w', runId: 'r' }, claim: '1' });
-    expect(await decideProduction(producer(), next)).toMatchObject({ waiting: 5, kept: 5 });
+    expect(await decideProduction(producer(), next, options)).toMatchObject({ waiting: 5, kept: 5 });
     await publishProduction(tools, { run }, options);
-    expect(await decideProduction(producer(), next)).toMatchObject({ waiting: 5, kept: 0, leftovers: [] });
+    expect(await decideProduction(producer(), next, options)).toMatchObject({ waiting: 5, kept: 0, leftovers: [] });
   });
 
   it('counts against the limit over all attempts, refusals included', async () => {
@@ -310,7 +310,11 @@ describe('with more prompts waiting than are compared', () => {
     await publishProduction(tools, { run: first }, options);
     const [newest = ''] = prompts('incoming').slice(-1);
     expect(newest).toMatch(/^20260106_04/);
-    const second = await decideProduction(tools, { logicalTime: '2026-01-06T06:00:00.000Z', count: 1, force: true });
+    const second = await decideProduction(
+      tools,
+      { logicalTime: '2026-01-06T06:00:00.000Z', count: 1, force: true },
+      options,
+    );
     await planProduction(tools, { ...second, logicalTime: '2026-01-06T06:00:00.000Z' }, options);
     faults = llmFaultsFromRules([{ fault: { kind: 'repeat' } }]);
     expect(await generateProduction(tools, second, options)).toMatchObject({ made: 1, failed: 0 });
@@ -379,7 +383,7 @@ describe('when nothing can be made', () => {
     const environment = process.env['OPENAI_API_KEY'];
     delete process.env['OPENAI_API_KEY'];
     try {
-      const { run } = await decideProduction(tools, { logicalTime, force: false });
+      const { run } = await decideProduction(tools, { logicalTime, force: false }, options);
       const error = await failure(planProduction(tools, { run, make: 20, logicalTime }, options));
       expect(error).toMatchObject({ code: 'LLM_KEY_MISSING', retryable: false });
     } finally {

@@ -1,5 +1,5 @@
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 
 import { execa } from 'execa';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -229,20 +229,24 @@ describe('by hand', () => {
     expect(report).toMatchObject({ failedRuns: [{ run, reason }] });
   });
 
-  it('one that fails before it is decided does so, too, and in the log of the original', async () => {
-    const broken = join(machine.tower.home, 'syntx', 'produce-broken');
-    await mkdir(broken, { recursive: true });
-    await writeFile(join(broken, 'published.json'), '{');
-    const failed = await tower('run', 'produce', '--count', '2', '--force', '--wait');
-    await rm(broken, { recursive: true });
-    expect(failed).toMatchObject({ exitCode: 1, result: { status: 'failed' } });
+  it('one that fails before it is decided does so, too, and in the log of the original; a damaged folder of an earlier one stops nothing', async () => {
+    const runs = join(machine.tower.home, 'syntx');
+    const damaged = join(runs, 'produce-20260101T000000000Z-dead');
+    await mkdir(join(damaged, 'prompts'), { recursive: true });
+    await writeFile(join(damaged, 'prompts', '0000.json'), '{');
+    const tick = { kind: 'produce', batch: 2, force: true, scheduledTime: '2026-01-02T00:00:00Z' } as const;
+    expect(await machine.tick(tick)).toMatchObject({ outcome: 'ran', result: { written: 2, recovered: 0 } });
+    const names = await readdir(runs);
+    expect(names).toContain(`.broken-${basename(damaged)}`);
+    const broken = join(runs, names.find((name) => name.startsWith('produce-20260102T000000000Z-')) ?? '', 'plan.json');
+    await writeFile(broken, '{');
+    await expect(machine.tick(tick)).rejects.toThrow();
 
     const reason = expect.stringContaining(broken) as string;
-    const { result } = await tower('evolution', 'history', '-n', '1');
-    expect(result).toMatchObject({
-      failed: [{ run: expect.stringMatching(/^produce-.*-undecided$/) as string, reason }],
-    });
-    expect(await machine.log('producer_cron.log')).toMatch(/-undecided\n {3}⏸️ Nothing generated: .*produce-broken/);
+    const { result } = await tower('evolution', 'history', '-n', '500');
+    const run = 'produce-20260102T000000000Z-undecided';
+    expect(result['failed']).toContainEqual(expect.objectContaining({ run, reason }));
+    expect(await machine.log('producer_cron.log')).toMatch(/-undecided\n {3}⏸️ Nothing generated: .*produce-20260102/);
   });
 
   it('low scores are retried only with --scored', async () => {

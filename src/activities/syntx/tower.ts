@@ -65,7 +65,7 @@ export function createSyntxActivities(environment: WorkerEnvironment): SyntxActi
 
   return endingUnexpected<SyntxActivities>({
     async decideProduction(input) {
-      const choice = await decideProduction(producer(), checked(inputs.productionRequestSchema, input));
+      const choice = await decideProduction(producer(), checked(inputs.productionRequestSchema, input), { log });
       const generationLimitMs = longestGenerationMs(choice.make, access.settings.generation);
       return { ...choice, ...{ heartbeatTimeoutMs: timeout, generationLimitMs } };
     },

@@ -1,19 +1,22 @@
 import { createHash } from 'node:crypto';
 
+import type { ServiceOptions } from '../../service-options.js';
 import { promptsToMake } from '../generation/queue-fill.js';
 import { countUnwritten } from './new-job.js';
 import type { Producer } from './producer.js';
-import { ProductionRun, unpublishedRuns } from './production-run.js';
+import { ProductionRun } from './production-run.js';
 import type { ProductionChoice, ProductionRequest } from './records.js';
+import { unpublishedRuns } from './unpublished-runs.js';
 
 /** How many prompts are made, by how many wait; what an interrupted run has paid for counts as waiting. */
 export async function decideProduction(
   { files, settings, runs, instance }: Producer,
   { logicalTime, count, force }: ProductionRequest,
+  options: Pick<ServiceOptions, 'log'>,
 ): Promise<ProductionChoice> {
   const { queue, logs } = files;
   const run = runName(logicalTime, instance);
-  const open = (await unpublishedRuns(runs)).filter(({ name }) => name !== run);
+  const open = (await unpublishedRuns(runs, options)).filter(({ name }) => name !== run);
   const { incoming } = await queue.counts();
   let kept = 0;
   for (const one of open) kept += await countUnwritten(queue, one, settings.timezone);

@@ -156,16 +156,6 @@ export class ProductionRun {
   }
 }
 
-/** Runs that have paid for prompts which are not in the queue yet, oldest first. */
-export async function unpublishedRuns(root: string): Promise<ProductionRun[]> {
-  const runs = (await namesIn(root)).sort().map((name) => new ProductionRun(root, name));
-  const open: ProductionRun[] = [];
-  for (const run of runs) {
-    if ((await run.published()) === undefined && (await run.prompts()).length > 0) open.push(run);
-  }
-  return open;
-}
-
 /** @throws TowerError `PRODUCTION_UNKNOWN` */
 export async function requirePlan(run: ProductionRun): Promise<ProductionPlan> {
   const plan = await run.plan();
