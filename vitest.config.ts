@@ -9,13 +9,13 @@ const env = { TMPDIR: memoryDirectory() };
 const quick = { env, maxWorkers: 2 } as const;
 
 /**
- * Server and fault tests mostly wait for processes: three files at a time on two cores, generous limits. Every file
+ * Server and fault tests mostly wait for processes: four files at a time on two cores, generous limits. Every file
  * has machines of its own (state directory, ports, GPU lock).
  */
 const slow = {
   env,
   pool: 'forks',
-  maxWorkers: 3,
+  maxWorkers: 4,
   // After the quick projects; vitest wants it where the number of workers differs.
   sequence: { groupOrder: 1 },
   testTimeout: 180_000,

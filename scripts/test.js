@@ -88,6 +88,8 @@ function vitest(projects) {
     const first = await runVitest(projects, 'first.json', []);
     const failedFiles = first.files.filter((file) => file.failures.length > 0);
     if (failedFiles.length === 0) return summed(first);
+    // A second run of other files does not unsay them.
+    failedTests.push(...first.unhandled);
     const names = failedFiles.map(({ name }) => name);
     console.log(`── vitest: once more, alone: ${names.join(', ')}`);
     const second = await runVitest(projects, 'again.json', ['--no-file-parallelism', ...names]);
@@ -95,17 +97,23 @@ function vitest(projects) {
       if (second.files.some((again) => again.name === name && again.failures.length === 0)) flaky.push(...failures);
     }
     const others = first.files.filter((file) => !failedFiles.includes(file));
-    return summed({ succeeded: second.succeeded, files: [...others, ...second.files] });
+    const sum = summed({ succeeded: second.succeeded, files: [...others, ...second.files] });
+    return { ...sum, failed: sum.failed + first.unhandled.length };
   };
 }
 
 async function runVitest(projects, reportName, args) {
   const report = join(reports, reportName);
-  rmSync(report, { force: true });
-  const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
+  const unhandledReport = join(reports, 'unhandled.json');
+  for (const file of [report, unhandledReport]) rmSync(file, { force: true });
+  const unhandledReporter = join(root, 'scripts', 'unhandled-errors-reporter.js');
+  const reporters = ['default', 'json', unhandledReporter].map((reporter) => `--reporter=${reporter}`);
+  reporters.push(`--outputFile.json=${report}`);
   const named = projects.flatMap((project) => ['--project', project]);
-  const succeeded = await run(bin('vitest'), ['run', ...named, ...reporters, ...args]);
-  return { succeeded, files: readVitestReport(report) };
+  const env = { ...process.env, UNHANDLED_ERRORS_FILE: unhandledReport };
+  const succeeded = await run(bin('vitest'), ['run', ...named, ...reporters, ...args], { env });
+  const unhandled = existsSync(unhandledReport) ? JSON.parse(readFileSync(unhandledReport, 'utf8')) : [];
+  return { succeeded, unhandled, files: readVitestReport(report) };
 }
 
 function readVitestReport(path) {

@@ -54,7 +54,7 @@ beforeAll(async () => {
     comfyui: { renderMs: 20 },
     settings: {
       gpu: { nvidiaSmi: join(card, 'nvidia-smi'), makeRoomMinutes: 5, tenants: { ollama: started.ollama } },
-      train: { stallMinutes: 0.05 },
+      train: { stallMinutes: 0.25 },
     },
   });
   if (!(machine.comfyui instanceof ComfyuiProcess)) throw new Error('not a process');

@@ -14,7 +14,8 @@ import { endGroup } from '../../src/gpu/end-group.js';
 import type { HolderRecord } from '../../src/gpu/holder-record.js';
 import { writeStopIntent } from '../../src/training/stop-intent.js';
 import { runDirectory } from '../../src/training/run-directory.js';
-import { python, TrainingBench, until } from './fixtures/training-bench.js';
+import { python, TrainingBench } from './fixtures/training-bench.js';
+import { waitUntil } from '../support/wait-until.js';
 
 const environment = { PATH: process.env['PATH'] ?? '' };
 let bench: TrainingBench;
@@ -70,12 +71,12 @@ test('killing the launcher leaves the GPU locked; killing the trainer too frees 
   const holder = await launchSleeper('one');
   expect(await readState()).toBe(`CPU: held by run one (test, pid ${holder.trainerPid}, since ${holder.launchedAt})`);
   process.kill(holder.pid, 'SIGKILL');
-  await until('a dead launcher', () => readProcess(holder.pid)?.alive !== true);
+  await waitUntil('a dead launcher', () => readProcess(holder.pid)?.alive !== true);
   expect(await probeLock(bench.lockPath, python)).toMatchObject({ held: true, holder: { run: 'one' } });
   expect(await readState()).toContain('whose launcher died');
   await expect(launchSleeper('two')).rejects.toMatchObject({ code: 'GPU_BUSY', holder: { run: 'one' } });
   process.kill(holder.trainerPid ?? 0, 'SIGKILL');
-  await until('a free lock', async () => !(await probeLock(bench.lockPath, python)).held);
+  await waitUntil('a free lock', async () => !(await probeLock(bench.lockPath, python)).held);
   const next = await launchSleeper('three');
   expect(next.run).toBe('three');
 });
@@ -83,7 +84,7 @@ test('killing the launcher leaves the GPU locked; killing the trainer too frees 
 test('kill -9 of launcher and trainer at once frees the GPU', async () => {
   const holder = await launchSleeper('one');
   process.kill(-holder.processGroup, 'SIGKILL');
-  await until('a free lock', async () => !(await probeLock(bench.lockPath, python)).held);
+  await waitUntil('a free lock', async () => !(await probeLock(bench.lockPath, python)).held);
 });
 
 test('the trainer sees the given environment only, and nothing of it is written to disk', async () => {
@@ -95,7 +96,7 @@ test('the trainer sees the given environment only, and nothing of it is written 
   } finally {
     delete process.env['TOWER_SERVER_API_KEY'];
   }
-  await until('its end', async () => (await readdir(spec.launchDirectory)).includes('exit.json'));
+  await waitUntil('its end', async () => (await readdir(spec.launchDirectory)).includes('exit.json'));
   const output = await readFile(join(spec.launchDirectory, 'stdout.log'), 'utf8');
   expect(output).toContain('HF_TOKEN=canary-token');
   expect(output).not.toContain('canary-key');
@@ -134,7 +135,7 @@ test('a launcher that never answers leaves nothing behind', async () => {
     launchTrainer({ ...spec, graceSeconds: 0 }, { python: deaf, environment, answerMs: 300 }),
   ).rejects.toThrow(/no answer within 300 ms/);
   const pid = Number(await readFile(join(spec.launchDirectory, 'pid'), 'utf8'));
-  await until('its end', () => readProcess(pid)?.alive !== true);
+  await waitUntil('its end', () => readProcess(pid)?.alive !== true);
 });
 
 test('a held lock is busy for others, free after release, and says when it is lost', async () => {
@@ -158,7 +159,7 @@ test('a held lock is busy for others, free after release, and says when it is lo
 
   const again = await holdLock(request, { python });
   process.kill(again.holder.pid, 'SIGKILL');
-  await until('news of the loss', () => again.lost.aborted);
+  await waitUntil('news of the loss', () => again.lost.aborted);
   expect(again.lost.reason).toMatchObject({ code: 'LOCK_FAILED' });
 });
 
@@ -173,7 +174,7 @@ test('a lock ends with the process that holds it, also after kill -9', async () 
   await once(parent.stdout, 'data');
   expect(await probeLock(bench.lockPath, python)).toMatchObject({ held: true, holder: { run: 'render-1' } });
   parent.kill('SIGKILL');
-  await until('a free lock', async () => !(await probeLock(bench.lockPath, python)).held);
+  await waitUntil('a free lock', async () => !(await probeLock(bench.lockPath, python)).held);
 });
 
 test('a lock that cannot be opened is an error, not a free GPU', async () => {
@@ -193,10 +194,10 @@ test('processes that live without the lock are shown, and ended by the next hold
   const { process: holder } = await launchTrainer(spec, { python, environment });
   started.push(holder);
   const log = join(spec.launchDirectory, 'stdout.log');
-  const orphan = Number(await until('a pid', async () => (await readFile(log, 'utf8')).trim() || undefined));
+  const orphan = Number(await waitUntil('a pid', async () => (await readFile(log, 'utf8')).trim() || undefined));
   process.kill(holder.pid, 'SIGKILL');
   process.kill(holder.trainerPid ?? 0, 'SIGKILL');
-  await until('a free lock', async () => !(await probeLock(bench.lockPath, python)).held);
+  await waitUntil('a free lock', async () => !(await probeLock(bench.lockPath, python)).held);
   expect(await readState()).toContain(`not locked, but processes ${orphan} of run one`);
   await launchSleeper('two');
   expect(readProcess(orphan)?.alive ?? false).toBe(false);

@@ -109,7 +109,7 @@ it('a disk that fills up inside the training: the cycle says so and waits; the n
 
 it('a trainer that hangs, deaf to SIGTERM and with a child, is ended to the last process and resumed', async () => {
   const fault = { kind: 'ignore-sigterm-with-grandchild', atStep: 31, onlyOnLaunch: 1 } as const;
-  const training = await start({ day: 3, fault, train: { ...train, stallMinutes: 0.05 } });
+  const training = await start({ day: 3, fault, train: { ...train, stallMinutes: 0.25 } });
 
   expect(await training.wholeResult()).toMatchObject({ launches: 2, redoneSteps: 10 });
 

@@ -6,7 +6,8 @@ import { isAlive, readProcess, trainerIdentity } from '../../src/gpu/process-tab
 import { livingLaunches, readLaunches } from '../../src/training/launch-record.js';
 import { runTraining } from '../../src/training/run-training.js';
 import { stopRun } from '../../src/training/stop-run.js';
-import { attempt, goOn, log, python, TrainingBench, until } from './fixtures/training-bench.js';
+import { attempt, goOn, log, python, TrainingBench } from './fixtures/training-bench.js';
+import { waitUntil } from '../support/wait-until.js';
 
 let bench: TrainingBench;
 beforeEach(async () => {
@@ -55,13 +56,13 @@ test('an attempt that detaches leaves the trainer running; the next one adopts t
   const request = await bench.request('adopt', { steps: 60, stepMs: 30, holdAt: 30 });
   const first = attempt('detach');
   const running = runTraining(request, first);
-  await until('first steps', () => (first.progress.at(-1)?.step ?? 0) > 3);
+  await waitUntil('first steps', () => (first.progress.at(-1)?.step ?? 0) > 3);
   first.abort();
   await expect(running).rejects.toThrow('aborted to detach');
   const [launch] = await readLaunches(request.directory);
   const second = attempt();
   const outcome = runTraining(request, second);
-  const progress = await until('its progress', () => second.progress[0]);
+  const progress = await waitUntil('its progress', () => second.progress[0]);
   expect(progress).toMatchObject({ adopted: true, pid: launch?.process.trainerPid });
   await goOn(request);
   expect(await outcome).toMatchObject({ outcome: 'done', launches: 1, steps: { executed: 60 } });
@@ -71,7 +72,7 @@ test('stop ends a trainer and a grandchild that ignore SIGTERM, and the generati
   const request = await bench.request('stubborn', { steps: 900, ignoreTerm: true, grandchild: 'plain' });
   const options = attempt();
   const running = runTraining(request, options).catch((error: unknown) => error);
-  await until('first step', () => (options.progress.at(-1)?.step ?? 0) > 0);
+  await waitUntil('first step', () => (options.progress.at(-1)?.step ?? 0) > 0);
   const grandchild = Number(await readFile(`${request.directory.output}/grandchild.pid`, 'utf8'));
   const result = await stopRun(
     { directory: request.run.directory, generation: 0, reason: 'cancel', graceMs: 500, python },
@@ -97,7 +98,7 @@ test('a run that finds the GPU taken is told by whom, at once', async () => {
   const holder = await bench.request('holder', { steps: 900 });
   const options = attempt('detach');
   const running = runTraining(holder, options).catch((error: unknown) => error);
-  const launch = await until('a living holder', async () => (await livingLaunches(holder.directory)).at(0));
+  const launch = await waitUntil('a living holder', async () => (await livingLaunches(holder.directory)).at(0));
   const other = await bench.request('other', { steps: 3 });
   await expect(runTraining(other, attempt())).rejects.toMatchObject({
     code: 'GPU_BUSY',

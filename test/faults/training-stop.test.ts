@@ -12,7 +12,8 @@ import { runTraining } from '../../src/training/run-training.js';
 import { nextGeneration } from '../../src/training/stop-intent.js';
 import { stopRun } from '../../src/training/stop-run.js';
 import type { TrainingRequest } from '../../src/training/training-request.js';
-import { attempt, goOn, log, python, TrainingBench, until } from './fixtures/training-bench.js';
+import { attempt, goOn, log, python, TrainingBench } from './fixtures/training-bench.js';
+import { waitUntil } from '../support/wait-until.js';
 
 let bench: TrainingBench;
 beforeEach(async () => {
@@ -29,7 +30,7 @@ const pause = (request: TrainingRequest) => pauseRun(request, { signal: new Abor
 async function startedAttempt(request: TrainingRequest, kind: 'stop' | 'pause' | 'detach', steps = 3) {
   const options = attempt(kind);
   const outcome = runTraining(request, options).catch((error: unknown) => error);
-  await until('some steps', () => (options.progress.at(-1)?.step ?? 0) >= steps);
+  await waitUntil('some steps', () => (options.progress.at(-1)?.step ?? 0) >= steps);
   return { outcome, options };
 }
 

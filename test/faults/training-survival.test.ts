@@ -12,7 +12,8 @@ import type { RunDirectory } from '../../src/training/run-directory.js';
 import { runTraining } from '../../src/training/run-training.js';
 import type { TrainingRequest } from '../../src/training/training-request.js';
 import { weightsAfter } from './fixtures/stand-in-driver.js';
-import { attempt, goOn, python, TrainingBench, until } from './fixtures/training-bench.js';
+import { attempt, goOn, python, TrainingBench } from './fixtures/training-bench.js';
+import { waitUntil } from '../support/wait-until.js';
 
 let bench: TrainingBench;
 beforeEach(async () => {
@@ -26,7 +27,7 @@ afterEach(async () => {
 async function startedAttempt(request: TrainingRequest & { directory: RunDirectory }, { steps = 3 } = {}) {
   const options = attempt();
   const outcome = runTraining(request, options).catch((error: unknown) => error);
-  await until('some steps', () => (options.progress.at(-1)?.step ?? 0) >= steps);
+  await waitUntil('some steps', () => (options.progress.at(-1)?.step ?? 0) >= steps);
   const [launch] = await livingLaunches(request.directory);
   if (launch === undefined) throw new Error('no living launch');
   return { outcome, launch, options };
@@ -47,7 +48,7 @@ test('a trainer outlives kill -9 of the process that started it, and is adopted'
     ],
     { stdio: ['ignore', 'pipe', 'inherit'] },
   );
-  await until('first steps', async () => {
+  await waitUntil('first steps', async () => {
     const [chunk] = (await once(parent.stdout, 'data')) as [Buffer];
     return /step [3-9]/.test(String(chunk));
   });
@@ -55,7 +56,7 @@ test('a trainer outlives kill -9 of the process that started it, and is adopted'
   await once(parent, 'close');
   const options = attempt();
   const outcome = runTraining(request, options);
-  expect((await until('progress', () => options.progress[0])).adopted).toBe(true);
+  expect((await waitUntil('progress', () => options.progress[0])).adopted).toBe(true);
   await goOn(request);
   expect(await outcome).toMatchObject({ outcome: 'done', launches: 1, steps: { executed: 80, redone: 0 } });
 });
@@ -86,7 +87,7 @@ test('a launch that ended while nobody watched is judged once, then the run goes
   options.abort();
   await outcome;
   process.kill(launch.process.trainerPid ?? 0, 'SIGKILL');
-  await until('its end', async () => (await livingLaunches(request.directory)).length === 0);
+  await waitUntil('its end', async () => (await livingLaunches(request.directory)).length === 0);
   await expect(runTraining(request, attempt())).rejects.toMatchObject({ code: 'TRAINER_KILLED' });
   expect(JSON.parse(await readFile(launch.files.fault, 'utf8'))).toMatchObject({ class: 'killed' });
   await goOn(request);
@@ -184,7 +185,7 @@ test('room is made before a start, but not for a GPU that another run holds', as
   process.kill(-(launch?.process.processGroup ?? 0), 'SIGKILL');
   await outcome;
   options.abort();
-  await until('a free GPU', async () => !(await probeLock(bench.lockPath, python)).held);
+  await waitUntil('a free GPU', async () => !(await probeLock(bench.lockPath, python)).held);
   expect(await runTraining(other, attempt())).toMatchObject({ outcome: 'done' });
   expect(calls).toEqual(['asked']);
 });

@@ -200,7 +200,7 @@ describe('tower adapters', () => {
 });
 
 describe('tower report', () => {
-  it.each([firstTime, versions[0], `deliver-adapter/${versions[0]}`, `tower-daily-workflow-2026-01-12T13:00:00Z`])(
+  it.each([firstTime, versions[0], `deliver-adapter/${versions[0]}`, `tower-daily-2026-01-12T13:00:00Z`])(
     'is one page without anything from elsewhere (%s)',
     async (name) => {
       const { exitCode, stdout } = await tower('report', name);

@@ -23,16 +23,17 @@ afterEach(async () => {
 });
 
 /** A command of the built program, with its output as it comes. */
-function start(...args: string[]): { child: ResultPromise; stdout: () => string } {
+function start(...args: string[]): { child: ResultPromise; stdout: () => string; stderr: () => string } {
   const child = execa(process.execPath, [join(packageRoot, 'dist', 'client.js'), ...args, '--home', home], {
     env: { PATH: process.env['PATH'], HOME: home, NO_COLOR: '1' },
     extendEnv: false,
     reject: false,
   });
   running.push(child);
-  let output = '';
-  child.stdout?.on('data', (chunk: Buffer) => (output += chunk.toString()));
-  return { child, stdout: () => output };
+  const said = { stdout: '', stderr: '' };
+  for (const stream of ['stdout', 'stderr'] as const)
+    child[stream]?.on('data', (chunk: Buffer) => (said[stream] += chunk.toString()));
+  return { child, stdout: () => said.stdout, stderr: () => said.stderr };
 }
 
 describe('tower sim signz', () => {
@@ -86,8 +87,9 @@ describe('tower logs --follow', () => {
   it('shows new lines as they come; Ctrl-C is its ordinary end', async () => {
     const file = join(home, 'logs', 'tower.log');
     await mkdir(join(home, 'logs'));
-    const { child, stdout } = start('logs', '--follow', '--json');
-    await waitUntil('the follower', () => child.pid);
+    const { child, stdout, stderr } = start('logs', '--follow', '--json');
+    // What is there before it looks would show without following.
+    await waitUntil('the follower', () => stderr().includes('waiting for'));
     const line = `${JSON.stringify({ level: 'info', time: new Date().toISOString(), msg: 'fresh' })}\n`;
     await appendFile(file, line);
     await waitUntil('the line', () => stdout().includes('"fresh"'));

@@ -92,5 +92,5 @@ it('shows two simulated days with a killed worker, stays up when asked, and leav
   expect(parts.length).toBeGreaterThan(2);
   child.kill('SIGINT');
   expect((await child).exitCode).toBe(0);
-  await waitUntil('the end of all parts', () => !parts.some((pid) => readProcess(pid)?.alive === true), 20_000);
+  await waitUntil('the end of all parts', () => !parts.some((pid) => readProcess(pid)?.alive === true));
 });

@@ -1,7 +1,6 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { hostname, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 
 import { Connection } from '@temporalio/client';
 import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
@@ -15,6 +14,7 @@ import { prepareNamespace } from '../../src/temporal/prepare-namespace.js';
 import { towerSearchAttributes } from '../../src/temporal/search-attributes.js';
 import type { TemporalCli } from '../../src/toolchain/temporal-cli.js';
 import { testTemporalCli } from '../support/temporal-cli.js';
+import { waitUntil } from '../support/wait-until.js';
 
 const options = { signal: new AbortController().signal, log: pino({ level: 'silent' }) };
 let stateDirectory: string;
@@ -77,10 +77,16 @@ it('the health check of a worker container holds while its worker lives', async 
   const identity = `control@${hostname()}:${process.pid}`;
   const worker = await Worker.create({ connection: native, taskQueue: 'gpu-box', identity, activities });
   await worker.runUntil(async () => {
-    const deadline = Date.now() + 30_000;
-    while ((await health()).exitCode !== 0 && Date.now() < deadline) await sleep(200);
-    expect(await health()).toMatchObject({ exitCode: 0, stderr: '' });
+    const healthy = await waitUntil('a healthy worker', async () => {
+      const said = await health();
+      return said.exitCode === 0 ? said : undefined;
+    });
+    expect(healthy.stderr).toBe('');
   });
   await native.close();
-  expect(await health()).toMatchObject({ exitCode: 1, stderr: `no heartbeat of a worker on ${hostname()}` });
+  const dead = await waitUntil('a worker that is not healthy', async () => {
+    const said = await health();
+    return said.exitCode === 0 ? undefined : said;
+  });
+  expect(dead).toMatchObject({ exitCode: 1, stderr: `no heartbeat of a worker on ${hostname()}` });
 });

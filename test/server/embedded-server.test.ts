@@ -5,7 +5,6 @@ import { mkdtemp, readFile, readdir, readlink, rm, writeFile } from 'node:fs/pro
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 
 import { Client, Connection } from '@temporalio/client';
 import { defineSearchAttributeKey, SearchAttributeType } from '@temporalio/common';
@@ -23,6 +22,7 @@ import { findRunningServer, readServerRecord } from '../../src/temporal/server-f
 import { towerSearchAttributes } from '../../src/temporal/search-attributes.js';
 import type { TemporalCli } from '../../src/toolchain/temporal-cli.js';
 import { testTemporalCli } from '../support/temporal-cli.js';
+import { waitUntil } from '../support/wait-until.js';
 
 const log = pino({ level: 'silent' });
 const options = { signal: new AbortController().signal, log };
@@ -78,14 +78,6 @@ async function retentionDays(client: Client): Promise<number> {
   return Number(config?.workflowExecutionRetentionTtl?.seconds) / 86_400;
 }
 
-async function until(what: string, holds: () => Promise<boolean> | boolean, timeoutMs = 20_000): Promise<void> {
-  const deadline = Date.now() + timeoutMs;
-  while (!(await holds())) {
-    if (Date.now() > deadline) throw new Error(`not within ${timeoutMs} ms: ${what}`);
-    await sleep(50);
-  }
-}
-
 function groupExists(leader: number): boolean {
   try {
     process.kill(-leader, 0);
@@ -119,7 +111,7 @@ describe('embedded Temporal server', () => {
     expect(second.uiAddress).toBe(first.uiAddress);
     await withClient(second, async (client) => {
       expect(await retentionDays(client)).toBe(30);
-      await until('the old workflow is listed', async () => {
+      await waitUntil('the old workflow is listed', async () => {
         return (
           (await client.workflow.count("TowerStage = 'train' AND TowerLoss > 1 AND TowerSimulated = true")).count === 1
         );
@@ -206,19 +198,19 @@ describe('embedded Temporal server', () => {
     const server = await start({ inMemory: true });
     process.kill(-server.pid, 'SIGKILL');
     expect((await server.exited).signal).toBe('SIGKILL');
-    await until('the group is gone', () => !groupExists(server.pid));
+    await waitUntil('the group is gone', () => !groupExists(server.pid));
   });
 
   it('stops waiting and leaves no process when it is aborted', async () => {
     const abort = new AbortController();
     const running = startEmbeddedServer(input({ inMemory: true }), { signal: abort.signal, log });
     const refused = expect(running).rejects.toThrow('enough');
-    await until('it is recorded', async () => (await readServerRecord(stateDirectory)) !== undefined);
+    await waitUntil('it is recorded', async () => (await readServerRecord(stateDirectory)) !== undefined);
     const pid = (await readServerRecord(stateDirectory))?.process.pid ?? 0;
     abort.abort(new Error('enough'));
     await refused;
     // Its guard notices the end a moment later.
-    await until('its group is gone', () => !groupExists(pid));
+    await waitUntil('its group is gone', () => !groupExists(pid));
   });
 });
 
@@ -242,7 +234,7 @@ describe('a Tower that is killed', () => {
     owner.kill('SIGKILL');
     await once(owner, 'exit');
     const next = await start();
-    await until('the old group is gone', () => !groupExists(pid));
+    await waitUntil('the old group is gone', () => !groupExists(pid));
     expect(next.address).toBe(address);
     await withClient(next, async (client) => {
       expect((await client.workflow.getHandle('kept').describe()).status.name).toBe('RUNNING');

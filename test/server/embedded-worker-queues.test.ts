@@ -1,7 +1,6 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 
 import { Client, Connection } from '@temporalio/client';
 import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
@@ -12,6 +11,7 @@ import { startEmbeddedServer, type EmbeddedServer } from '../../src/temporal/emb
 import { gpuQueue } from '../../src/temporal/task-queues.js';
 import { describeQueueBacklog } from '../../src/temporal/worker-queues.js';
 import { testTemporalCli } from '../support/temporal-cli.js';
+import { waitUntil } from '../support/wait-until.js';
 
 const taskQueue = gpuQueue('box', 0);
 const log = pino({ level: 'silent' });
@@ -38,14 +38,6 @@ afterAll(async () => {
   await rm(stateDirectory, { recursive: true, force: true });
 });
 
-async function until(what: string, holds: () => Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + 30_000;
-  while (!(await holds())) {
-    if (Date.now() > deadline) throw new Error(`not in time: ${what}`);
-    await sleep(100);
-  }
-}
-
 it('counts what waits by priority, and hands it out strictly in that order', async () => {
   const client = new Client({ connection });
   const priorities = [5, 3, 1, 4, 2, 5, 1, 3];
@@ -55,7 +47,7 @@ it('counts what waits by priority, and hands it out strictly in that order', asy
       return client.activity.start('note', { ...activity, args: [priorityKey], priority: { priorityKey } });
     }),
   );
-  await until('all are counted', async () => {
+  await waitUntil('all are counted', async () => {
     const counts = [...(await describeQueueBacklog(client, taskQueue)).values()];
     return counts.reduce((sum, count) => sum + count, 0) === priorities.length;
   });
@@ -75,5 +67,5 @@ it('counts what waits by priority, and hands it out strictly in that order', asy
   });
   await worker.runUntil(Promise.all(handles.map((handle) => handle.result())));
   expect(order).toEqual([...priorities].sort());
-  await until('nothing waits', async () => (await describeQueueBacklog(client, taskQueue)).size === 0);
+  await waitUntil('nothing waits', async () => (await describeQueueBacklog(client, taskQueue)).size === 0);
 });

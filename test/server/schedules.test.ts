@@ -1,7 +1,6 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 
 import { Client, Connection, type ScheduleSpec } from '@temporalio/client';
 import { pino } from 'pino';
@@ -18,6 +17,7 @@ import { scheduledDays } from '../../src/temporal/schedules/odd-days.js';
 import { planScheduleChanges } from '../../src/temporal/schedules/plan-changes.js';
 import { configSchema } from '../../src/config/schema.js';
 import { testTemporalCli } from '../support/temporal-cli.js';
+import { waitUntil } from '../support/wait-until.js';
 
 const log = pino({ level: 'silent' });
 const hourMs = 3_600_000;
@@ -80,14 +80,6 @@ async function nextTimes(scheduleId: string, spec: ScheduleSpec): Promise<Date[]
   const { info } = await handle.describe();
   await handle.delete();
   return info.nextActionTimes;
-}
-
-async function until(what: string, holds: () => Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + 20_000;
-  while (!(await holds())) {
-    if (Date.now() > deadline) throw new Error(`not in time: ${what}`);
-    await sleep(100);
-  }
 }
 
 describe('schedules on the real server', () => {
@@ -154,7 +146,7 @@ describe('schedules on the real server', () => {
     await client.schedule.create({ scheduleId: 'tower-of-somebody-else', spec, action });
     await client.schedule.create({ scheduleId: 'tower-old', spec, action, memo: { owner: 'tower' } });
     const declared = await declare({ housekeeping: { enabled: false } });
-    await until('the old schedule is listed', async () => {
+    await waitUntil('the old schedule is listed', async () => {
       return (await planScheduleChanges(client, declared)).some(({ id }) => id === 'tower-old');
     });
     expect(await apply(declared)).toMatchObject({ 'tower-housekeeping': 'delete', 'tower-old': 'delete' });
@@ -180,11 +172,14 @@ describe('schedules on the real server', () => {
     await apply(declared);
     const [, housekeeping] = declared;
     await triggerSchedule(client, housekeeping);
-    await until('the first run is there', async () => {
+    await waitUntil('the first run is there', async () => {
       return ((await listSchedules(client, declared))[1]?.runningWorkflowIds.length ?? 0) === 1;
     });
     await triggerSchedule(client, housekeeping);
-    await until('the second is skipped', async () => ((await listSchedules(client, declared))[1]?.skipped ?? 0) === 1);
+    await waitUntil(
+      'the second is skipped',
+      async () => ((await listSchedules(client, declared))[1]?.skipped ?? 0) === 1,
+    );
     const [id = ''] = (await listSchedules(client, declared))[1]?.runningWorkflowIds ?? [];
     const started = await client.workflow.getHandle(id).describe();
     expect(id).toMatch(/^tower-housekeeping-\d{4}-/);
@@ -312,7 +307,7 @@ describe('letting go and taking away', () => {
       await client.schedule.create({ scheduleId: 'tower-of-babel', spec, action, memo: { owner: 'somebody' } }),
     ];
     // The list of schedules lags behind.
-    await until('both are removed', async () => {
+    await waitUntil('both are removed', async () => {
       await removeSchedules(client, { log });
       return (await listSchedules(client, await declare())).every(({ state }) => state === 'absent');
     });

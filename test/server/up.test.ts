@@ -39,7 +39,7 @@ async function expectSameTrainer(): Promise<void> {
 
 async function expectAllGone(pids: readonly number[]): Promise<void> {
   expect(pids.length).toBeGreaterThan(4);
-  await waitUntil('the end of all parts', () => !pids.some(isRunning), 20_000);
+  await waitUntil('the end of all parts', () => !pids.some(isRunning));
   expect(await findRunningServer(machine.tower.home)).toBeUndefined();
 }
 

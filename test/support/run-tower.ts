@@ -1,5 +1,6 @@
 import { runCommandLine } from '../../src/cli/main.js';
 import type { ExitCode } from '../../src/cli/exit-codes.js';
+import { isForeignVariable } from './own-environment.js';
 
 export interface TowerRun {
   readonly exitCode: ExitCode;
@@ -38,7 +39,7 @@ function capture(stream: 'stdout' | 'stderr', into: Record<'stdout' | 'stderr', 
 
 function replaceEnvironment(environment: Readonly<Record<string, string>>): () => void {
   const before = { ...process.env };
-  const hidden = Object.keys(before).filter((name) => /^(TOWER|TEMPORAL|XDG)_/.test(name));
+  const hidden = Object.keys(before).filter(isForeignVariable);
   for (const name of hidden) Reflect.deleteProperty(process.env, name);
   Object.assign(process.env, environment);
   return () => {

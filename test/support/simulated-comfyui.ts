@@ -112,7 +112,7 @@ export class ComfyuiWorld {
   }
 
   async ended(id: string): Promise<HistoryEntry> {
-    return waitUntil(`the end of prompt ${id}`, () => this.history(id), 20_000);
+    return waitUntil(`the end of prompt ${id}`, () => this.history(id));
   }
 
   /** Waits until a prompt runs. */

@@ -18,6 +18,7 @@ import { towerSearchAttributes } from '../../src/temporal/search-attributes.js';
 import { livingLaunches } from '../../src/training/launch-record.js';
 import { runDirectory } from '../../src/training/run-directory.js';
 import { listRuns } from '../../src/training/list-runs.js';
+import { ownEnvironment } from './own-environment.js';
 import { testTemporalCli } from './temporal-cli.js';
 import { startUpProcess, type UpProcess } from './up-process.js';
 
@@ -71,6 +72,7 @@ export class TowerMachine {
   static async create(options: TowerMachineOptions = {}): Promise<TowerMachine> {
     const home = await mkdtemp(join(tmpdir(), 'tower-'));
     const machine = new TowerMachine(home, options);
+    await writeFile(machine.#temporalProfiles, '[profile.default]\n');
     await machine.configure({});
     if (options.serverless !== true) await machine.startServer();
     return machine;
@@ -83,6 +85,8 @@ export class TowerMachine {
       gpu: { devices: [0], lockDirectory: this.#lockDirectory, stopGraceSeconds: 2 },
       worker: { heartbeatSeconds: 1 },
       train: { trainer: 'simulated', minimumFreeGigabytes: 0 },
+      // Never while tests run, whatever the time of day.
+      schedules: { daily: { cron: '0 13 29 2 *' } },
     };
     const merged = mergeTables(mergeTables(base, this.#options.settings ?? {}), settings);
     this.#configuration = stringify(merged);
@@ -93,13 +97,19 @@ export class TowerMachine {
     return join(this.home, 'tower.toml');
   }
 
+  /** The user's own profiles might name a real cluster. */
+  get #temporalProfiles(): string {
+    return join(this.home, 'temporal.toml');
+  }
+
   gpuLock(index: number): string {
     return join(this.#lockDirectory, `gpu-${index}.lock`);
   }
 
   get environment(): NodeJS.ProcessEnv {
     return {
-      ...process.env,
+      ...ownEnvironment(),
+      TEMPORAL_CONFIG_FILE: this.#temporalProfiles,
       TOWER_HOME: this.home,
       TOWER_CONFIG: this.configFile,
       NO_COLOR: '1',

@@ -104,6 +104,10 @@ describe('in a terminal of 80 columns', () => {
       [' 1  akademisch × gesellschaft: Migration und Integration', 'rank 1 of'],
     ],
     [['history', '--run', 'produce-20260105T040012345Z-3f2a'], ['not made: Content refused after 4 attempts']],
+    [
+      ['history', '--wrapper', 'sigma'],
+      ['SCORED, MEAN', '12    2026-01-05 04:00  1     none yet', 'unknown'],
+    ],
   ])('evolution %j', async (args, shown) => {
     await score();
     await produce();
@@ -138,6 +142,30 @@ describe('as JSON', () => {
   });
 });
 
+describe('the history of one wrapper', () => {
+  it('has the scores of the prompts of each run, under whatever name they lie now', async () => {
+    await score();
+    const { style, category } = cells[0]!;
+    const [again, other] = [baseName(90, 'bildung', 'casual'), baseName(91, 'bildung', 'casual')];
+    const settled = (name: string, wrapper: string) => ({
+      ...incomingMetadata(name),
+      syntex_result: { quality_score: { total_score: 70, field_completeness: 70 }, duration_ms: 1, wrapper },
+      ...{ processed_at: '2026-01-06T05:00:00', status: 'success' },
+    });
+    await world.put('processed', `${again}__retry1`, { metadata: settled(again, 'sigma') });
+    await world.put('processed', other, { metadata: settled(other, 'syntex_system') });
+    const [made, notMade] = record().prompts;
+    const jobs = [baseName(0, category, style), again, other];
+    const run = record({ prompts: [...jobs.map((job) => ({ ...made!, job })), notMade!] });
+    await mkdir(world.path('logs'), { recursive: true });
+    await appendFile(world.path('logs', 'generations.jsonl'), `${JSON.stringify(run)}\n`);
+    const { stdout } = await tower('evolution', 'history', '--wrapper', 'sigma', '--json');
+    expect((JSON.parse(stdout) as { generations: unknown[] }).generations).toMatchObject([
+      { generation: 12, scores: { wrapper: 'sigma', scored: 2, mean: 55 } },
+    ]);
+  });
+});
+
 describe('an empty queue', () => {
   it('has nothing to show, and says so', async () => {
     const status = await tower('evolution', 'status');
@@ -159,6 +187,8 @@ describe('what cannot be shown', () => {
     [['evolution', 'history', '-n', '0'], 2, 'Expected a whole number from 1'],
     [['evolution', 'maps'], 2, "unknown command 'maps'"],
     [['evolution', 'history', '--run', 'yesterday'], 5, 'no run of the producer is called yesterday'],
+    [['evolution', 'history', '--wrapper', 'human'], 5, 'Wrappers with scores: sigma, syntex_system.'],
+    [['evolution', 'history', '--wrapper', 'sigma', '--run', 'x'], 2, "cannot be used with option '--run <name>'"],
     [['evolution', 'heatmap', '--wrapper', 'human'], 5, 'Wrappers with scores: sigma, syntex_system.'],
     [['report', 'evolution', '5.1.2026'], 2, 'expected a day such as 2026-01-05'],
     [['report', 'evolution', '2026-02-30'], 2, 'expected a day such as 2026-01-05'],

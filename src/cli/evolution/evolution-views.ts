@@ -60,6 +60,15 @@ export function withTime(past: PastGeneration): Omit<PastGeneration, 'at'> & { r
   return { ...past, at: new Date(past.at).toISOString() };
 }
 
+/** @throws TowerError `NOT_FOUND` for a wrapper without scores */
+export function requireScores(jobs: readonly { readonly wrapper: string }[], wrapper: string): void {
+  if (jobs.some((job) => job.wrapper === wrapper)) return;
+  const known = [...new Set(jobs.map((job) => job.wrapper))].sort().join(', ') || 'none yet';
+  throw new TowerError('NOT_FOUND', `nothing has been scored with the wrapper ${wrapper}`, {
+    next: `Wrappers with scores: ${known}.`,
+  });
+}
+
 async function tableOfQueue(
   queue: SyntxQueue,
   wrapper: string | undefined,
@@ -67,12 +76,7 @@ async function tableOfQueue(
 ): Promise<LearnedTable> {
   const { learning, generation } = config.syntx;
   const jobs = await scoredJobs(queue);
-  if (wrapper !== undefined && !jobs.some((job) => job.wrapper === wrapper)) {
-    const known = [...new Set(jobs.map((job) => job.wrapper))].sort().join(', ') || 'none yet';
-    throw new TowerError('NOT_FOUND', `nothing has been scored with the wrapper ${wrapper}`, {
-      next: `Wrappers with scores: ${known}.`,
-    });
-  }
+  if (wrapper !== undefined) requireScores(jobs, wrapper);
   const { styles, topics } = generation;
   const table = cellTable(jobs, { styles, topics }, { ...learning, ...(wrapper !== undefined && { wrapper }) });
   return { ...table, simulated: jobs.filter(({ simulated }) => simulated).length };

@@ -1,4 +1,4 @@
-import { InvalidArgumentError, type Command } from 'commander';
+import { InvalidArgumentError, Option, type Command } from 'commander';
 
 import { contextOf } from '../command-context.js';
 
@@ -18,7 +18,10 @@ export function addEvolutionCommand(program: Command): void {
     .description('runs of the producer: what each learned, and why each of its prompts was drawn')
     .option('-n <number>', 'how many of the newest', parseLimit, 10)
     .option('--run <name>', 'one run, with every prompt and its reason')
-    .action(async (options: { n: number; run?: string }, command: Command) => {
+    .addOption(
+      new Option('--wrapper <name>', 'what the prompts of each run have scored with this wrapper').conflicts('run'),
+    )
+    .action(async (options: { n: number; run?: string; wrapper?: string }, command: Command) => {
       const { showHistory } = await import('./history-views.js');
       await showHistory(options, await contextOf(command));
     });

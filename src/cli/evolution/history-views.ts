@@ -1,39 +1,57 @@
 import { TowerError } from '../../errors.js';
 import type { PastGeneration } from '../../syntx/evolution/evolution-log.js';
 import type { FailedRun, GenerationRecord } from '../../syntx/evolution/generation-record.js';
+import { scoredJobs } from '../../syntx/open-syntx.js';
+import { jobIdOf } from '../../syntx/queue/job-name.js';
+import type { SyntxQueue } from '../../syntx/queue/syntx-queue.js';
 import type { CommandContext } from '../command-context.js';
 import { localTime } from '../durations.js';
 import { printable } from '../queue/printable.js';
 import { withQueueFiles } from '../queue/queue-files.js';
 import { pairsText, tableText } from '../table.js';
-import { withTime } from './evolution-views.js';
+import { requireScores, withTime } from './evolution-views.js';
 
 const lineWidth = 80;
 /** All runs are called so; the text shows the rest, and `--run` takes either. */
 const runPrefix = 'produce-';
 
+/** What the prompts of one run have scored with one wrapper so far. */
+interface RunScores {
+  readonly wrapper: string;
+  /** So many of its prompts. */
+  readonly scored: number;
+  /** `null` while none has a score. */
+  readonly mean: number | null;
+}
+
+/** `null`: nobody knows which prompts are of the run. */
+type ScoresOf = (past: PastGeneration) => RunScores | null;
+
 export async function showHistory(
-  { n, run }: { readonly n: number; readonly run?: string },
+  { n, run, wrapper }: { readonly n: number; readonly run?: string; readonly wrapper?: string },
   context: CommandContext,
 ): Promise<void> {
   if (run !== undefined) return showRun(run, context);
-  const { history, failed } = await withQueueFiles(context, async ({ evolution }) => ({
+  const { history, failed, scoresOf } = await withQueueFiles(context, async ({ queue, evolution }) => ({
     history: await evolution.history(),
     failed: await evolution.failures(),
+    scoresOf: wrapper === undefined ? undefined : await scoresWith(wrapper, queue),
   }));
   const newest = [
-    ...history.map((past) => ({ at: past.at, row: rowOf(past), past, failure: undefined })),
+    ...history.map((past) => ({ at: past.at, row: rowOf(past, scoresOf), past, failure: undefined })),
     ...failed.map((failure) => ({ at: Date.parse(failure.at), row: failedRow(failure), past: undefined, failure })),
   ]
     .sort((a, b) => b.at - a.at)
     .slice(0, n);
   const table = tableText(
-    ['GEN.', 'AT', 'MADE', 'FROM (MEAN)', 'RUN'],
+    ['GEN.', 'AT', 'MADE', wrapper === undefined ? 'FROM (MEAN)' : 'SCORED, MEAN', 'RUN'],
     newest.map(({ row }) => row),
   );
   context.output.result(
     {
-      generations: newest.flatMap(({ past }) => (past === undefined ? [] : [withTime(past)])),
+      generations: newest.flatMap(({ past }) =>
+        past === undefined ? [] : [{ ...withTime(past), ...(scoresOf && { scores: scoresOf(past) }) }],
+      ),
       failed: newest.flatMap(({ failure }) => failure ?? []),
     },
     [
@@ -43,7 +61,21 @@ export async function showHistory(
   );
 }
 
-function rowOf({ generation, at, learnedFrom, promptsGenerated, record }: PastGeneration): string[] {
+/** @throws TowerError `NOT_FOUND` for a wrapper without scores */
+async function scoresWith(wrapper: string, queue: SyntxQueue): Promise<ScoresOf> {
+  const jobs = await scoredJobs(queue);
+  requireScores(jobs, wrapper);
+  const scores = new Map(jobs.filter((job) => job.wrapper === wrapper).map(({ id, score }) => [id, score]));
+  return ({ record }) => {
+    if (record === null) return null;
+    const ofRun = record.prompts.flatMap(({ job }) => (job === null ? [] : (scores.get(jobIdOf(job)) ?? [])));
+    const mean = ofRun.length === 0 ? null : ofRun.reduce((sum, score) => sum + score, 0) / ofRun.length;
+    return { wrapper, scored: ofRun.length, mean };
+  };
+}
+
+function rowOf(past: PastGeneration, scoresOf?: ScoresOf): string[] {
+  const { generation, at, learnedFrom, promptsGenerated, record } = past;
   return [
     // Runs that explored use no number up (contract syntx 2.6).
     ...[
@@ -51,11 +83,20 @@ function rowOf({ generation, at, learnedFrom, promptsGenerated, record }: PastGe
       localTime(new Date(at)).slice(0, 16),
       String(promptsGenerated),
     ],
-    learnedFrom === null ? 'explored' : `${learnedFrom.sampleCount} (${learnedFrom.averageScore.toFixed(1)})`,
+    scoresOf === undefined ? learnedText(learnedFrom) : scoresText(scoresOf(past)),
     record === null
       ? 'by the original'
       : `${record.run.slice(runPrefix.length)}${record.simulated ? ' [simulated]' : ''}`,
   ];
+}
+
+function learnedText(learnedFrom: PastGeneration['learnedFrom']): string {
+  return learnedFrom === null ? 'explored' : `${learnedFrom.sampleCount} (${learnedFrom.averageScore.toFixed(1)})`;
+}
+
+function scoresText(scores: RunScores | null): string {
+  if (scores === null) return 'unknown';
+  return scores.mean === null ? 'none yet' : `${scores.scored}, ${scores.mean.toFixed(1)}`;
 }
 
 function failedRow({ run, at }: FailedRun): string[] {
