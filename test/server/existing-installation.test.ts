@@ -44,6 +44,8 @@ beforeAll(async () => {
     TOWER_TRAIN_MINIMUM_FREE_GIGABYTES: '0',
     TOWER_SERVER_DELIVER_SIMULATED: 'true',
     TOWER_WORKER_HEARTBEAT_SECONDS: '1',
+    // Never while tests run.
+    TOWER_SCHEDULES_DAILY_CRON: '0 13 29 2 *',
   };
   const inherited = { ...machine.tower.environment, [serverApiKeyVariable]: undefined };
   up = await startUpProcess({ ...inherited, ...environment });
