@@ -69,6 +69,7 @@ function createDriver(order: KohyaOrder, program: ScriptProgram): TrainerDriver 
     ...{ name: trainer.name, trainer, run, rungs, comment },
     memoryLadder: rungs.slice(1).map(({ description }) => description),
     samples: run.samples.length > 0,
+    saveEveryEpochs: run.options.save_every_n_epochs,
   });
   return {
     ...follower,

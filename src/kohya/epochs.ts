@@ -84,20 +84,25 @@ const orderedSchema = z.object({
   network_train_text_encoder_only: z.boolean().optional(),
   no_metadata: z.boolean().optional(),
   training_comment: z.string(),
+  save_every_n_epochs: z.number().default(1),
 });
 
-/** What config.toml of a rung orders, and the comment that marks the LoRAs of the run. */
+/** What config.toml of a rung orders, the comment that marks the LoRAs of the run, and how many epochs lie between two states. */
 export async function readOrderedOptions(
   directory: string,
   rung: number,
-): Promise<LoraExpectation['options'] & Pick<LoraExpectation, 'comment'>> {
+): Promise<Pick<LoraExpectation, 'options' | 'comment'> & { readonly saveEveryEpochs: number }> {
   const text = await readFile(kohyaRunFiles(directory).config(rung), 'utf8');
-  const { training_comment: comment, ...options } = orderedSchema.parse(parse(text));
-  return { ...options, comment };
+  const {
+    training_comment: comment,
+    save_every_n_epochs: saveEveryEpochs,
+    ...options
+  } = orderedSchema.parse(parse(text));
+  return { options, comment, saveEveryEpochs };
 }
 
 async function readExpectation(directory: string, rung: number, plan: KohyaPlan): Promise<LoraExpectation> {
-  const { comment, ...options } = await readOrderedOptions(directory, rung);
+  const { comment, options } = await readOrderedOptions(directory, rung);
   return { baseModelKind: plan.baseModelKind, options, simulated: plan.simulated, comment };
 }
 

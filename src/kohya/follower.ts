@@ -20,14 +20,23 @@ interface FollowedOrder extends LaunchedOrder {
   readonly memoryLadder: readonly string[];
   /** Samples are drawn after each epoch. */
   readonly samples: boolean;
+  /** Epochs from one state to the next. */
+  readonly saveEveryEpochs: number;
 }
 
-export function createFollower({ name, memoryLadder, samples, ...order }: FollowedOrder): KohyaFollower {
+export function createFollower({
+  name,
+  memoryLadder,
+  samples,
+  saveEveryEpochs,
+  ...order
+}: FollowedOrder): KohyaFollower {
   const { simulated } = order.trainer;
   const context = { simulated, outputName: order.run.outputName, samples };
   const output = { createParser: () => createOutputParser(context) };
   return {
     ...{ name, simulated, memoryLadder, work: 'training', pauseBy: 'next-checkpoint', ...output },
+    stateInterval: Math.min(1, saveEveryEpochs / order.rungs[0].options.max_train_epochs),
     completeCheckpoints: (memoryRung) => findCheckpoints(order, output, memoryRung),
     classify: classifyExit,
     checkArtefact: () => checkOutput(order, output),
@@ -48,8 +57,8 @@ export async function recordedFollower(run: {
   if (plan === undefined) return undefined;
   const { driver, simulated, baseModelKind, outputName, epochs, samples } = plan;
   const rungOf = async (number: number, output: string) => {
-    const { comment, ...options } = await readOrderedOptions(run.runDirectory, number);
-    return { comment, output, options: { ...options, max_train_epochs: epochs } };
+    const { comment, saveEveryEpochs, options } = await readOrderedOptions(run.runDirectory, number);
+    return { comment, saveEveryEpochs, output, options: { ...options, max_train_epochs: epochs } };
   };
   const rungs = await Promise.all(plan.rungs.map(({ output }, number) => rungOf(number, output))).catch(
     undefinedIfAbsent,
@@ -61,6 +70,7 @@ export async function recordedFollower(run: {
     rungs: [first, ...others],
     memoryLadder: plan.rungs.slice(1).map(({ description }) => description),
     samples: samples > 0,
+    saveEveryEpochs: first.saveEveryEpochs,
   });
 }
 
@@ -84,6 +94,7 @@ export function followingFirst(recorded: KohyaFollower, build: () => Promise<Tra
     },
     work: recorded.work,
     pauseBy: recorded.pauseBy,
+    ...(recorded.stateInterval !== undefined && { stateInterval: recorded.stateInterval }),
     async prepare() {
       const driver = await build();
       await driver.prepare();

@@ -7,6 +7,7 @@ import type { ServiceOptions } from '../service-options.js';
 import { LaunchFollower } from './follow.js';
 import { pausedResult, type Paused } from './judge-launch.js';
 import { livingLaunches, readLaunch, type Launch } from './launch-record.js';
+import { LaunchSummary } from './launch-summary.js';
 import { runDirectory, type RunDirectory } from './run-directory.js';
 import { readSettled } from './settle.js';
 import { readStopIntent, withdrawStopIntent, writeStopIntent } from './stop-intent.js';
@@ -14,6 +15,8 @@ import type { TrainingRequest } from './training-request.js';
 
 const pollMs = 100;
 const defaultLimitMs = 30 * 60_000;
+/** A state may be so much later than the pace of the training lets expect. */
+const patience = 1.5;
 
 /** `finished`: the trainer was done before it could pause. */
 export type PauseResult = Paused | { readonly outcome: 'finished' };
@@ -35,24 +38,24 @@ export async function pauseRun(request: PauseRequest, { signal, log }: ServiceOp
   }
   const launch = (await livingLaunches(run)).at(-1);
   if (launch !== undefined) {
-    const limitMs = request.pauseLimitMs ?? defaultLimitMs;
-    const limit = AbortSignal.any([signal, AbortSignal.timeout(limitMs)]);
     try {
-      await (request.driver.pauseBy === 'SIGUSR1' ? askForState : awaitState)(request, launch, limit);
+      await (request.driver.pauseBy === 'SIGUSR1' ? askForState : awaitState)(request, launch, signal);
     } catch (error) {
       signal.throwIfAborted();
-      if (!limit.aborted) throw error;
-      await withdrawStopIntent(run, request.generation);
-      throw timedOut(request, limitMs);
+      if (error instanceof PauseTimedOut) await withdrawStopIntent(run, request.generation);
+      throw error;
     }
     log.info({ run: request.run.id, launch: launch.files.number }, 'trainer paused');
   }
   return (await request.driver.checkArtefact()).valid ? { outcome: 'finished' } : await pausedResult(request);
 }
 
-async function askForState({ run }: PauseRequest, launch: Launch, signal: AbortSignal): Promise<void> {
+async function askForState(request: PauseRequest, launch: Launch, signal: AbortSignal): Promise<void> {
+  const { run, pauseLimitMs: limitMs = defaultLimitMs } = request;
+  const since = performance.now();
   let asked = false;
   while (livingMembers(launch.process).length > 0) {
+    if (performance.now() - since > limitMs) throw new PauseTimedOut(request, limitMs);
     // The record names the trainer only a moment after the launcher.
     const trainer = asked ? undefined : trainerIdentity(await readProcessRecord(runDirectory(run.directory), launch));
     if (trainer !== undefined && isAlive(trainer)) asked = sendSignal(trainer.pid, 'SIGUSR1');
@@ -64,12 +67,18 @@ async function readProcessRecord(run: RunDirectory, launch: Launch): Promise<Lau
   return ((await readLaunch(run.launch(launch.files.number))) ?? launch).process;
 }
 
-async function awaitState({ driver, graceMs }: PauseRequest, launch: Launch, signal: AbortSignal): Promise<void> {
+async function awaitState(request: PauseRequest, launch: Launch, signal: AbortSignal): Promise<void> {
+  const { driver, graceMs } = request;
+  const since = performance.now();
   const follower = new LaunchFollower(launch.files, driver);
+  const summary = new LaunchSummary();
   try {
-    for await (const event of follower.newEvents()) void event;
+    for await (const event of follower.newEvents()) summary.add(event);
     while (livingMembers(launch.process).length > 0) {
+      const limitMs = nextStateLimitMs(request, launch, summary);
+      if (performance.now() - since > limitMs) throw new PauseTimedOut(request, limitMs);
       for await (const event of follower.newEvents()) {
+        summary.add(event);
         if (event.event === 'checkpoint') {
           await endGroup(launch.process, graceMs);
           return;
@@ -82,13 +91,24 @@ async function awaitState({ driver, graceMs }: PauseRequest, launch: Launch, sig
   }
 }
 
-function timedOut({ run }: PauseRequest, limitMs: number): TowerError {
-  return new TowerError(
-    'PAUSE_TIMED_OUT',
-    `Run ${run.id} saved no complete state within ${limitMs / 1000} s; it goes on`,
-    {
+/** From one state to the next at the pace of this launch, what it does beside its steps included. */
+function nextStateLimitMs(
+  { driver, pauseLimitMs = defaultLimitMs }: PauseRequest,
+  { process }: Launch,
+  { start, reachedStep }: LaunchSummary,
+): number {
+  const steps = start === undefined ? 0 : reachedStep - start.resumedFromStep;
+  if (driver.stateInterval === undefined || start === undefined || steps === 0) return pauseLimitMs;
+  const stepMs = (Date.now() - Date.parse(process.launchedAt)) / steps;
+  return Math.max(pauseLimitMs, patience * driver.stateInterval * start.totalSteps * stepMs);
+}
+
+class PauseTimedOut extends TowerError {
+  constructor({ run }: PauseRequest, limitMs: number) {
+    const seconds = Math.round(limitMs / 1000);
+    super('PAUSE_TIMED_OUT', `Run ${run.id} saved no complete state within ${seconds} s; it goes on`, {
       next: 'Pause again later, or cancel it: it then resumes from its last complete state.',
       details: { run: run.id, limitMs },
-    },
-  );
+    });
+  }
 }

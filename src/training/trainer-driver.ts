@@ -68,6 +68,8 @@ export interface TrainerDriver {
    * `stopped` and exits; or not at all, then Tower waits for its next regular state.
    */
   readonly pauseBy: 'SIGUSR1' | 'next-checkpoint';
+  /** Of a trainer that takes no request: the part of all its steps that lies between two regular states, 0 to 1, where that is known. */
+  readonly stateInterval?: number;
   /** Rungs above 0 that the out-of-memory ladder has, in words for records: `['gradient checkpointing', …]`. */
   readonly memoryLadder: readonly string[];
 }

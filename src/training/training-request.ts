@@ -14,7 +14,7 @@ export interface TrainingRequest {
   readonly stall: { readonly limitMs: number };
   /** Between SIGTERM and SIGKILL. */
   readonly graceMs: number;
-  /** How long a pause may wait for a complete state. Default 30 min. */
+  /** How long a pause may wait for a complete state, at least: longer where a trainer takes longer from one to the next. Default 30 min. */
   readonly pauseLimitMs?: number;
   /** Free space on the run folder's disk below which no trainer is started, in bytes. Default 1 GiB. */
   readonly minFreeBytes?: number;

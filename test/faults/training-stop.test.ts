@@ -133,6 +133,17 @@ test('pause by waiting for the next state, for trainers that take no request', a
   expect(await outcome).toEqual(paused);
 });
 
+test('a pause waits as long as the trainer takes from one state to the next', async () => {
+  const request = await bench.request(
+    'seldom',
+    { steps: 900, stepMs: 20, saveEvery: 60 },
+    { driverOptions: { pauseBy: 'next-checkpoint', stateInterval: 0.5 }, pauseLimitMs: 100 },
+  );
+  const { outcome } = await startedAttempt(request, 'detach', 2);
+  expect(await pause(request)).toMatchObject({ outcome: 'paused' });
+  await outcome;
+});
+
 test('a pause that comes too late finds the run finished', async () => {
   const request = await bench.request(
     'late',

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 
 import { createKohyaDriver, createSimulatedKohyaDriver } from '../../src/kohya/driver.js';
 import { readKohyaPlan } from '../../src/kohya/epochs.js';
+import { recordedFollower } from '../../src/kohya/follower.js';
 import type { KohyaInstallation } from '../../src/kohya/installation.js';
 import { kohyaOptionNames } from '../../src/kohya/options.js';
 import { choosePrecision } from '../../src/kohya/precision.js';
@@ -85,6 +86,14 @@ it('prepares the same files each time: configuration and data set of every rung,
     sdScripts: { version: '0.10.1', python: '3.12.3', torch: '2.9.0' },
     rungs: [{ description: 'as configured' }, { description: 'gradient checkpointing' }, { description: 'U-Net only' }],
   });
+});
+
+it('says how far apart its states are, also by the record: a pause waits for the next one', async () => {
+  const run = await bench.run('seldom', { options: { max_train_epochs: 10, save_every_n_epochs: 5 } });
+  const driver = createSimulatedKohyaDriver(run);
+  await driver.prepare();
+  expect(driver.stateInterval).toBe(0.5);
+  expect((await recordedFollower(run))?.stateInterval).toBe(0.5);
 });
 
 it('a plan of an older Tower, which called the kind of the base model otherwise, is read all the same', async () => {
