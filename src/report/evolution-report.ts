@@ -1,4 +1,4 @@
-import type { Config } from '../config/schema.js';
+import type { SyntxConfig } from '../config/syntx-section.js';
 import { TowerError } from '../errors.js';
 import type { FailedRun, GenerationRecord } from '../syntx/evolution/generation-record.js';
 import { cellTable, type CellTable } from '../syntx/learning/cell-table.js';
@@ -71,11 +71,14 @@ export interface EvolutionReport {
   readonly simulatedAnswers: boolean;
 }
 
+/** What a report is made from. */
+export interface EvolutionSources {
+  readonly files: SyntxFiles;
+  readonly syntx: SyntxConfig;
+}
+
 /** @param day local, `YYYY-MM-DD`. @throws TowerError `USAGE` for another form of a day. */
-export async function buildEvolutionReport(
-  { files, syntx }: { readonly files: SyntxFiles; readonly syntx: Config['syntx'] },
-  day: string,
-): Promise<EvolutionReport> {
+export async function buildEvolutionReport({ files, syntx }: EvolutionSources, day: string): Promise<EvolutionReport> {
   const { timezone } = syntx;
   // At noon every day has the same date in all readings of its clock; the thirtieth of February is another day.
   const noon = /^\d{4}-\d{2}-\d{2}$/.test(day) ? instantOf(`${day}T12:00:00`, timezone) : undefined;
@@ -111,6 +114,19 @@ export async function buildEvolutionReport(
     costs: await readCosts(files.dataLogDirectory, day),
     ...{ simulated: simulatedPrompts || simulatedAnswers, simulatedPrompts, simulatedAnswers },
   };
+}
+
+/** Local days on which anything happened that their pages show. */
+export async function eventfulDays({ files, syntx }: EvolutionSources): Promise<ReadonlySet<string>> {
+  const { timezone } = syntx;
+  const levels = await readLevels(files.logDirectory, timezone);
+  const times = [
+    ...(await files.queue.scoredJobs()).map(({ scoredAt }) => scoredAt),
+    ...(await files.evolution.history()).flatMap(({ at, record }) => (record === null ? [] : [at])),
+    ...(await files.evolution.failures()).map(({ at }) => Date.parse(at)),
+    ...levels.flatMap(({ at }) => [at - 1, at]),
+  ];
+  return new Set(times.map((at) => localDay(at, timezone)));
 }
 
 /** `2026-01-05` in the queue's zone. */

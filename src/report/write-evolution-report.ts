@@ -1,21 +1,20 @@
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import type { SyntxConfig } from '../config/syntx-section.js';
 import { undefinedIfAbsent } from '../files/absent.js';
 import { writeFileDurable, writeJsonDurable } from '../files/durable-write.js';
 import { namingForbidden } from '../files/forbidden.js';
 import { packageRoot } from '../files/package-root.js';
-import type { SyntxFiles } from '../syntx/open-syntx.js';
 import { renderEvolutionReport } from './evolution-page.js';
-import { buildEvolutionReport, localDay, type EvolutionReport } from './evolution-report.js';
+import {
+  buildEvolutionReport,
+  eventfulDays,
+  localDay,
+  type EvolutionReport,
+  type EvolutionSources,
+} from './evolution-report.js';
 
 const dayMs = 24 * 3_600_000;
-
-export interface ReportSources {
-  readonly files: SyntxFiles;
-  readonly syntx: SyntxConfig;
-}
 
 /** A page, and the same as JSON beside it. */
 export interface WrittenReport {
@@ -31,34 +30,45 @@ export function evolutionReportFile(home: string, day: string): string {
 
 /** @param day local, `YYYY-MM-DD`. @throws TowerError `USAGE` for another form of a day; `STATE_FORBIDDEN`, `DISK_FULL`. */
 export async function writeEvolutionReport(
-  sources: ReportSources,
+  sources: EvolutionSources,
   { day, file }: { readonly day: string; readonly file: string },
 ): Promise<WrittenReport> {
   return writePage(await buildEvolutionReport(sources, day), file);
 }
 
+/** So many days back a page that is missing is made up for: Tower may have been off over some of them. */
+const daysBack = 7;
+
 /**
- * Writes the page of the local day before `at`, unless it was written after that day's end, or nothing happened on it.
+ * Writes the page of the latest of the last seven local days before `at` that something happened on, and that has no page, or only one
+ * from the course of that day. One in all: the next call writes the next.
  *
  * @param home - State directory; pages lie in `reports/`.
  * @returns what was written; `null`: nothing.
  * @throws TowerError `STATE_FORBIDDEN`, `DISK_FULL` (retryable); of the queue
  */
-export async function writeReportOfDayBefore(
-  sources: ReportSources,
+export async function writeMissingReport(
+  sources: EvolutionSources,
   { home, at }: { readonly home: string; readonly at: Date },
 ): Promise<WrittenReport | null> {
   const { timezone } = sources.syntx;
-  const today = localDay(at.getTime(), timezone);
-  const day = dayBefore(today);
-  const file = evolutionReportFile(home, day);
-  // A page that somebody has asked for in the course of the day is not the whole day's.
-  const written = await stat(file).catch(undefinedIfAbsent);
-  if (written !== undefined && localDay(written.mtimeMs, timezone) > day) return null;
-  const report = await buildEvolutionReport(sources, day);
-  const { byWrapper, generations, failedRuns, levels } = report;
-  const isEmpty = [byWrapper, generations, failedRuns, levels].every(({ length }) => length === 0);
-  return isEmpty ? null : writePage(report, file);
+  const unwritten: string[] = [];
+  let day = localDay(at.getTime(), timezone);
+  for (let back = 1; back <= daysBack; back += 1) {
+    day = dayBefore(day);
+    if (!(await isWritten(evolutionReportFile(home, day), day, timezone))) unwritten.push(day);
+  }
+  if (unwritten.length === 0) return null;
+  const eventful = await eventfulDays(sources);
+  const latest = unwritten.find((one) => eventful.has(one));
+  if (latest === undefined) return null;
+  return writePage(await buildEvolutionReport(sources, latest), evolutionReportFile(home, latest));
+}
+
+/** A page that somebody has asked for in the course of the day is not the whole day's. */
+async function isWritten(file: string, day: string, timezone: string | undefined): Promise<boolean> {
+  const found = await stat(file).catch(undefinedIfAbsent);
+  return found !== undefined && localDay(found.mtimeMs, timezone) > day;
 }
 
 /** By the calendar: a local day may have 23 or 25 hours. */

@@ -80,3 +80,19 @@ it('a fault that nobody has thought of ends for good after eight times', async (
   expect(await report('2026-01-06')).toMatchObject({ day: '2026-01-05' });
   expect(readdirSync(join(home, 'reports')).sort()).toEqual(['evolution-2026-01-05.html', 'evolution-2026-01-05.json']);
 });
+
+it('days over which Tower was off have their pages later, one with each look; days on which nothing happened have none', async () => {
+  for (const [index, day] of ['2025-12-29', '2025-12-30', '2026-01-01', '2026-01-02', '2026-01-05'].entries())
+    await score(index, day);
+  // On Tuesday, after a long weekend: Monday first, and none of more than a week ago.
+  const written = [];
+  for (let look = 1; look <= 4; look += 1) written.push(await report('2026-01-06'));
+  expect(written).toMatchObject([
+    { day: '2026-01-05' },
+    { day: '2026-01-02' },
+    { day: '2026-01-01' },
+    { day: '2025-12-30' },
+  ]);
+  expect(await report('2026-01-06')).toBeNull();
+  expect(await report('2026-01-07')).toBeNull();
+});

@@ -136,7 +136,7 @@ export interface SyntxActivities {
   closeConsumer(input: { readonly consumer: ConsumerReference; readonly counts: ConsumerCounts }): Promise<void>;
   observeQueue(input: { readonly logicalTime: string }): Promise<MonitorRecord>;
   cleanQueue(input: { readonly run: string; readonly dryRun: boolean }): Promise<CleanRecord>;
-  /** Writes the page of the local day before; `null`: it was there, nothing happened on that day, or it is not wanted. */
+  /** Writes the page of the local day before, else of the last days that has none; `null`: all are there, nothing happened, or none is wanted. */
   reportDayBefore(input: { readonly logicalTime: string }): Promise<DailyReportRecord | null>;
 }
 

@@ -2,7 +2,7 @@ import { Context, metricMeter } from '@temporalio/activity';
 
 import { readOpenAiKey } from '../../config/secrets.js';
 import type { ServiceOptions } from '../../service-options.js';
-import { writeReportOfDayBefore } from '../../report/write-evolution-report.js';
+import { writeMissingReport } from '../../report/write-evolution-report.js';
 import { cleanQueue } from '../../syntx/clean/clean-queue.js';
 import type { GenerationProgress } from '../../syntx/generation/generate-prompts.js';
 import { longestGenerationMs } from '../../syntx/generation/time-limits.js';
@@ -144,10 +144,10 @@ export function createSyntxActivities(environment: WorkerEnvironment): SyntxActi
       const { logicalTime } = checked(inputs.observeSchema, input);
       const { settings: syntx } = access;
       if (!syntx.dailyReport) return null;
-      const day = { home: paths.home, at: new Date(logicalTime) };
-      const written = await heartbeating(() => writeReportOfDayBefore({ files: access.files, syntx }, day));
+      const wanted = { home: paths.home, at: new Date(logicalTime) };
+      const written = await heartbeating(() => writeMissingReport({ files: access.files, syntx }, wanted));
       if (written === null) return null;
-      log.info({ file: written.file }, 'report of the day before written');
+      log.info({ file: written.file }, 'report of an earlier day written');
       return { day: written.report.day, file: written.file };
     },
   });
