@@ -59,7 +59,10 @@ const gpuSchema = z.strictObject({
     .default('auto')
     .describe('GPU indexes Tower may use; auto: all that nvidia-smi lists, else one logical CPU device'),
   lockDirectory: z.string().optional().describe('where gpu-<index>.lock lies; every user of the GPU must share it'),
-  nvidiaSmi: z.string().default('nvidia-smi').describe('command that reports VRAM'),
+  nvidiaSmi: z
+    .string()
+    .default('nvidia-smi')
+    .describe('command that reports VRAM; none: this machine works without a GPU'),
   python: z.string().default('python3').describe('Python ≥ 3.11 that runs the launcher'),
   stopGraceSeconds: seconds(20, 0).describe('between SIGTERM and SIGKILL of a trainer'),
   makeRoomMinutes: z.number().positive().default(10).describe('how long to wait until tenants have freed the VRAM'),

@@ -37,9 +37,10 @@ const cpu: GpuDevice = {
 };
 
 /**
- * All GPUs that `nvidia-smi` lists; one logical CPU device when the command does not exist or finds no driver.
+ * All GPUs that `nvidia-smi` lists; one logical CPU device when the command does not exist.
  *
- * @throws TowerError `NVIDIA_SMI_FAILED` (retryable) when it fails otherwise: a sick driver is not a machine without GPU.
+ * @throws TowerError `NVIDIA_SMI_FAILED` (retryable) when it fails, also because no driver is loaded: after an update of the kernel
+ * that is so for a while, and work that began on a GPU must not go on without.
  */
 export async function listDevices(nvidiaSmi: string): Promise<GpuDevice[]> {
   const rows = await query(nvidiaSmi, '--query-gpu=index,uuid,name,memory.total,memory.used', 5);
@@ -119,7 +120,7 @@ export async function gpuLockPath(
   return join(directory, `gpu-${index}.lock`);
 }
 
-/** Rows of cells; `undefined` when there is no driver. The first and last cells never hold a comma, the name may. */
+/** Rows of cells; `undefined` without `nvidia-smi`. The first and last cells never hold a comma, the name may. */
 async function query(nvidiaSmi: string, what: string, columns: number): Promise<string[][] | undefined> {
   let output: string;
   try {
@@ -129,15 +130,16 @@ async function query(nvidiaSmi: string, what: string, columns: number): Promise<
     }));
   } catch (error) {
     if (!(error instanceof ExecaError)) throw error;
-    // 9: the driver is not loaded. 6: no devices were found.
-    if (error.code === 'ENOENT' || error.exitCode === 9 || error.exitCode === 6) return undefined;
+    if (error.code === 'ENOENT') return undefined;
     throw new TowerError(
       'NVIDIA_SMI_FAILED',
       `${error.shortMessage}: ${String(error.stdout)} ${String(error.stderr)}`,
       {
         retryable: true,
         retryAfterMs: 60_000,
-        next: `Run \`${nvidiaSmi}\` by hand; a driver that does not answer needs a restart of the machine.`,
+        next:
+          `Run \`${nvidiaSmi}\` by hand; a driver that does not answer needs a restart of the machine. ` +
+          'Where no GPU is to be used, set `gpu.nvidiaSmi` to `none`.',
         cause: error,
       },
     );

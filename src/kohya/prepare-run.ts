@@ -6,6 +6,7 @@ import { configFile, configValues, datasetFile, type ConfigFile } from './config
 import { planHeldOut } from './held-out.js';
 import type { KohyaOrder, Rung } from './order.js';
 import { refuseChangedDataset } from './refuse-changed-dataset.js';
+import { refuseLostGpu } from './refuse-lost-gpu.js';
 import { kohyaRunFiles, type KohyaPlan } from './run-files.js';
 import { samplePromptsFile } from './samples.js';
 
@@ -13,7 +14,7 @@ import { samplePromptsFile } from './samples.js';
  * Checks the data set and writes the trainer's input files, those of every rung at once, and the plan. The same input gives the same
  * bytes.
  *
- * @throws TowerError `KOHYA_DATASET_INVALID`, `DATASET_CHANGED`, `KOHYA_OPTION_UNSUPPORTED`.
+ * @throws TowerError `KOHYA_DATASET_INVALID`, `DATASET_CHANGED`, `GPU_LOST`, `KOHYA_OPTION_UNSUPPORTED`.
  */
 export async function prepareRun(order: KohyaOrder, driver: Pick<TrainerDriver, 'createParser'>): Promise<void> {
   const { run, trainer, rungs } = order;
@@ -21,6 +22,7 @@ export async function prepareRun(order: KohyaOrder, driver: Pick<TrainerDriver, 
   const files = kohyaRunFiles(run.runDirectory);
   const check = await checkDataset({ folder: run.images, options, record: files.datasetCheck });
   await refuseChangedDataset(run, check, driver);
+  await refuseLostGpu(order, driver);
   if (options.reg_data_dir !== undefined) {
     await checkDataset({ folder: options.reg_data_dir, options, record: files.regularisationCheck });
   }

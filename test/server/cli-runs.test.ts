@@ -1,3 +1,4 @@
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { execa } from 'execa';
@@ -66,6 +67,20 @@ describe('status', () => {
     });
     expect(well.problems).toEqual([]);
     expect(workersOf(well, 'gpu-box-0')).toHaveLength(1);
+  });
+
+  it('is whole where the driver of the GPUs does not answer, and says so', async () => {
+    const nvidiaSmi = join(machine.tower.home, 'nvidia-smi');
+    await writeFile(nvidiaSmi, '#!/bin/sh\nexit 9\n', { mode: 0o755 });
+    const sick = [`gpu.nvidiaSmi=${nvidiaSmi}`, 'gpu.devices="auto"'].flatMap((setting) => ['--set', setting]);
+    expect(await json('status', ...sick)).toMatchObject({
+      exitCode: 6,
+      value: {
+        server: { reachable: true, queues: [{ kind: 'tower' }, { kind: 'host', workers: [{}] }] },
+        gpus: [{ state: 'unknown' }],
+        problems: [expect.stringContaining('[NVIDIA_SMI_FAILED]') as string],
+      },
+    });
   });
 
   it('names two workers of one GPU, and forgets the one that was killed', async () => {

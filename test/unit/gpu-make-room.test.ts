@@ -88,10 +88,15 @@ test('devices and their users are read from nvidia-smi, with unknown figures and
 
 test('without nvidia-smi there is one logical CPU device; a sick driver is an error', async () => {
   expect(await listDevices(nvidiaSmi)).toMatchObject([{ index: 0, kind: 'cpu' }]);
-  await writeFile(nvidiaSmi, '#!/bin/sh\necho "Unable to determine the device handle"\nexit 15\n', { mode: 0o755 });
-  await expect(listDevices(nvidiaSmi)).rejects.toMatchObject({
-    ...{ code: 'NVIDIA_SMI_FAILED', retryable: true, retryAfterMs: 60_000 },
-  });
+  // 6: no devices were found. 9: the driver is not loaded.
+  for (const exitCode of [15, 6, 9]) {
+    await writeFile(nvidiaSmi, `#!/bin/sh\necho "it has failed"\nexit ${exitCode}\n`, { mode: 0o755 });
+    await expect(listDevices(nvidiaSmi)).rejects.toMatchObject({
+      ...{ code: 'NVIDIA_SMI_FAILED', retryable: true, retryAfterMs: 60_000 },
+      next: expect.stringContaining('`gpu.nvidiaSmi` to `none`') as string,
+    });
+  }
+  expect(await listDevices('none')).toMatchObject([{ kind: 'cpu' }]);
 });
 
 test('ComfyUI is asked after its running job, and the VRAM is waited for', async () => {

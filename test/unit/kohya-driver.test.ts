@@ -10,6 +10,7 @@ import { recordedFollower } from '../../src/kohya/follower.js';
 import type { KohyaInstallation } from '../../src/kohya/installation.js';
 import { kohyaOptionNames } from '../../src/kohya/options.js';
 import { choosePrecision } from '../../src/kohya/precision.js';
+import { runDirectory } from '../../src/training/run-directory.js';
 import { KohyaBench } from '../support/kohya-bench.js';
 
 let bench: KohyaBench;
@@ -117,6 +118,24 @@ it('an option that the installed version does not know is refused, because it wo
     code: 'KOHYA_OPTION_UNSUPPORTED',
     message: 'The installed sd-scripts (0.10.1) does not know min_snr_gamma',
   });
+});
+
+it('a training that ran on a GPU is not resumed without', async () => {
+  const run = await bench.run('gpu');
+  const of = (precision: 'bf16' | 'no') => createKohyaDriver({ ...run, installation, python: 'python3', precision });
+  await (await of('bf16')).prepare();
+  const { directory, spec, process, stdout } = runDirectory(run.runDirectory).launch(1);
+  await mkdir(directory, { recursive: true });
+  await writeFile(stdout, 'accelerator device: cuda\n  total optimization steps / 学習ステップ数: 28\n\nepoch 1/4\n');
+  const common = { run: 'gpu', kind: 'kohya', workflowId: 'w' };
+  const told = { ...common, generation: 0, lock: '/x', memoryRung: 0, resume: null };
+  await writeFile(spec, JSON.stringify(told));
+  const ended = { pid: 1, processGroup: 1, startTime: 1, trainerPid: 1, trainerStartTime: 1, commandSha256: null };
+  const launchedAt = new Date().toISOString();
+  const started = { ...common, version: 1, stateDirectory: '/x', bootId: 'b', ...ended, launchedAt };
+  await writeFile(process, JSON.stringify(started));
+  await expect((await of('no')).prepare()).rejects.toMatchObject({ code: 'GPU_LOST', retryable: true });
+  await (await of('bf16')).prepare();
 });
 
 it('W22: a name that is no safe file name is refused', async () => {

@@ -24,7 +24,7 @@ export function demoConfig({ home, simulate }: { readonly home: string; readonly
         checkpointEveryMinutes: null,
       },
     },
-    gpu: { devices: [0], lockDirectory: join(home, 'gpu'), stopGraceSeconds: 5 },
+    gpu: { devices: [0], nvidiaSmi: 'none', lockDirectory: join(home, 'gpu'), stopGraceSeconds: 5 },
     worker: { heartbeatSeconds: 1 },
     comfyui: { directory: comfyuiDirectory(home) },
     syntx: { queue: join(home, 'prompts', 'queue'), createQueue: true, consume: { parallel: 4 } },

@@ -54,8 +54,12 @@ export async function readLocalStatus(context: CommandContext): Promise<LocalSta
 }
 
 async function gpuStatuses(context: CommandContext): Promise<GpuStatus[]> {
-  const { gpu } = context.config;
-  return Promise.all((await gpuIndexes(gpu)).map((index) => gpuStatus(index, context)));
+  const indexes = await gpuIndexes(context.config.gpu).catch((error: unknown) => {
+    // The driver does not say which there are: of the first one the report says why.
+    if (error instanceof TowerError) return [0];
+    throw error;
+  });
+  return Promise.all(indexes.map((index) => gpuStatus(index, context)));
 }
 
 async function gpuStatus(index: number, { config: { gpu }, paths }: CommandContext): Promise<GpuStatus> {
