@@ -91,9 +91,9 @@ export async function buildEvolutionReport({ files, syntx }: EvolutionSources, d
   const ofDay = upToDay.filter(({ scoredAt }) => dayOf(scoredAt) === day);
   const { goodScore } = syntx.learning;
   const { styles, topics } = syntx.generation;
-  const history = await files.evolution.history();
-  const generations = history.flatMap(({ at, record }) => (record !== null && dayOf(at) === day ? [record] : []));
-  const failedRuns = (await files.evolution.failures()).filter(({ at }) => dayOf(Date.parse(at)) === day);
+  const isOfDay = (run: RecordedRun) => dayOf(recordedAt(run)) === day;
+  const generations = (await generationsOf(files)).filter(isOfDay);
+  const failedRuns = (await files.evolution.failures()).filter(isOfDay);
   const simulatedPrompts = generations.some(({ simulated }) => simulated);
   const simulatedAnswers = ofDay.some(({ simulated }) => simulated);
   const ranked = [...ofDay].sort((a, b) => b.score - a.score || a.scoredAt - b.scoredAt);
@@ -122,11 +122,22 @@ export async function eventfulDays({ files, syntx }: EvolutionSources): Promise<
   const levels = await readLevels(files.logDirectory, timezone);
   const times = [
     ...(await files.queue.scoredJobs()).map(({ scoredAt }) => scoredAt),
-    ...(await files.evolution.history()).flatMap(({ at, record }) => (record === null ? [] : [at])),
-    ...(await files.evolution.failures()).map(({ at }) => Date.parse(at)),
+    ...(await generationsOf(files)).map(recordedAt),
+    ...(await files.evolution.failures()).map(recordedAt),
     ...levels.flatMap(({ at }) => [at - 1, at]),
   ];
   return new Set(times.map((at) => localDay(at, timezone)));
+}
+
+type RecordedRun = Pick<GenerationRecord, 'at' | 'recordedAt'>;
+
+/** When a run has ended: one that ends after midnight belongs to the new day, the page of the old one is written by then. */
+function recordedAt({ at, recordedAt: end = at }: RecordedRun): number {
+  return Date.parse(end);
+}
+
+async function generationsOf({ evolution }: SyntxFiles): Promise<GenerationRecord[]> {
+  return (await evolution.history()).flatMap(({ record }) => record ?? []);
 }
 
 /** `2026-01-05` in the queue's zone. */

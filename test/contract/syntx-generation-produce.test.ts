@@ -334,7 +334,9 @@ it('two attempts at publishing the same run at once write, archive and record it
   expect(results[0]).toMatchObject({ written: 6 });
   expect(prompts('incoming')).toHaveLength(6);
   const lines = (name: string) => readFileSync(world.path('cron', name), 'utf8').trim().split('\n');
-  expect(lines('generations.jsonl')).toHaveLength(1);
+  expect(lines('generations.jsonl').map((line) => JSON.parse(line) as object)).toMatchObject([
+    { at: logicalTime, recordedAt: expect.stringMatching(/^2\d{3}-.*Z$/) as string },
+  ]);
   expect(lines('evolution.jsonl')).toHaveLength(1);
   expect(lines('producer_cron.log').filter((line) => line.includes('Written: 6 '))).toHaveLength(1);
 });

@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -95,4 +95,23 @@ it('days over which Tower was off have their pages later, one with each look; da
   ]);
   expect(await report('2026-01-06')).toBeNull();
   expect(await report('2026-01-07')).toBeNull();
+});
+
+it('a run that ends after midnight stands in the page of the day on which it ended', async () => {
+  const run = 'produce-20260105T220000000Z-3f2a';
+  await score(1, '2026-01-05');
+  vi.useFakeTimers({ now: new Date('2026-01-06T00:30:00.000Z'), toFake: ['Date'] });
+  try {
+    const failed = { run, reason: 'no key', logicalTime: '2026-01-05T22:00:00.000Z' };
+    await new MockActivityEnvironment().run(() => activities.recordNoProduction(failed));
+  } finally {
+    vi.useRealTimers();
+  }
+  expect(await report('2026-01-07')).toMatchObject({ day: '2026-01-06' });
+  expect(await report('2026-01-07')).toMatchObject({ day: '2026-01-05' });
+  const runsOf = (day: string) => {
+    const text = readFileSync(join(home, 'reports', `evolution-${day}.json`), 'utf8');
+    return (JSON.parse(text) as { failedRuns: { run: string }[] }).failedRuns.map((failed) => failed.run);
+  };
+  expect([runsOf('2026-01-05'), runsOf('2026-01-06')]).toEqual([[], [run]]);
 });

@@ -90,11 +90,12 @@ export function createSyntxActivities(environment: WorkerEnvironment): SyntxActi
     },
 
     async recordNoProduction(input) {
-      const { run, reason, logicalTime = new Date().toISOString() } = checked(inputs.noProductionSchema, input);
+      const recordedAt = new Date().toISOString();
+      const { run, reason, logicalTime = recordedAt } = checked(inputs.noProductionSchema, input);
       const { logs, evolution } = access.files;
       const kept = await new ProductionRun(runs, run).prompts();
       await logs.producerSkipped(run, reason, kept.length);
-      await evolution.appendFailure({ version: 1, run, at: logicalTime, reason });
+      await evolution.appendFailure({ version: 1, run, at: logicalTime, recordedAt, reason });
     },
 
     async openConsumer(input) {

@@ -19,13 +19,19 @@ const promptSchema = z.object({
   error: z.string().nullable(),
 });
 
+const recordedAt = {
+  /** ISO 8601 UTC: when the line was written; missing in lines of older versions. */
+  recordedAt: z.string().optional(),
+};
+
 /** What one run of the producer has done: a line of `generations.jsonl`, Tower's own log, which no rotation touches. */
 export const generationRecordSchema = z.object({
   version: z.literal(1),
   /** Names the run: it is recorded once. */
   run: z.string().min(1),
-  /** ISO 8601 UTC. */
+  /** ISO 8601 UTC: its logical time. */
   at: z.string(),
+  ...recordedAt,
   generation: z.int().positive(),
   policy: z.enum(['thompson', 'patterns', 'uniform']),
   seed: z.string(),
@@ -48,6 +54,7 @@ export const failedRunSchema = z.object({
   run: z.string().min(1),
   /** ISO 8601 UTC: its logical time. */
   at: z.string(),
+  ...recordedAt,
   reason: z.string(),
 });
 

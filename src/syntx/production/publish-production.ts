@@ -38,7 +38,8 @@ export async function publishProduction(
   const errorOf = (index: number) =>
     jobs.has(index) ? null : (errors.get(index) ?? outcome?.stopped ?? 'the run was interrupted before it');
   await evolution.append({
-    ...{ version: 1, run: name, at: plan.logicalTime, generation: plan.generation, policy: plan.policy },
+    ...{ version: 1, run: name, at: plan.logicalTime, recordedAt: new Date().toISOString() },
+    ...{ generation: plan.generation, policy: plan.policy },
     ...{ seed: plan.seed, learnedFrom: plan.learnedFrom, feedbackStrength: plan.feedbackStrength, model: plan.model },
     simulated: prompts.some(({ simulated }) => simulated),
     prompts: plan.prompts.map((prompt, index) => ({ ...prompt, job: jobs.get(index) ?? null, error: errorOf(index) })),
