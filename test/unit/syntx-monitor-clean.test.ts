@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { mkdir, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, rm, utimes, writeFile } from 'node:fs/promises';
 
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -165,6 +165,29 @@ describe('clean', () => {
     expect(await cleanQueue(request, options)).toHaveLength(5);
   });
 
+  it('takes nothing away that has come since it wrote its log, and ends between two files when it is told to', async () => {
+    const request = await prepared();
+    const { logs } = request;
+    const ended = new AbortController();
+    const cleanup = logs.cleanup.bind(logs);
+    logs.cleanup = async (...entries) => {
+      await cleanup(...entries);
+      await writeFile(world.path('.tmp', 'late.txt'), 'left over');
+      await world.put('incoming', baseName(8), { metadata: null });
+      if (entries[0] === 'ended') ended.abort(new Error('ended'));
+    };
+    const signal = ended.signal;
+    await expect(cleanQueue({ ...request, run: 'ended' }, { ...options, signal })).rejects.toThrow('ended');
+    expect(world.names('.tmp')).toHaveLength(2);
+    await rm(world.path('.tmp', 'late.txt'));
+    await rm(world.path('incoming', `${baseName(8)}.txt`));
+
+    const cleaned = await cleanQueue(request, options);
+    expect(cleaned).toHaveLength(5);
+    expect(world.names('.tmp')).toEqual(['late.txt']);
+    expect(world.names('incoming')).toContain(`${baseName(8)}.txt`);
+  });
+
   it('removes folders of old producer runs, and never one that has prompts which are not in the queue', async () => {
     const request = await prepared();
     const run = async (name: string, days: number, files: readonly string[]) => {
@@ -205,7 +228,6 @@ describe('clean', () => {
     expect(await clean(() => new Date(Date.now() + 23 * hour))).toEqual([]);
     expect(await clean(() => new Date(Date.now() - 1000 * hour))).toEqual([]);
     await world.open().claim({ owner, claim: '1' });
-    const { rm } = await import('node:fs/promises');
     await rm(world.path('processing', `${baseName(3)}.json`));
     await clean(in25Hours);
     expect(world.names('processing')).toEqual([`${baseName(3)}.txt`]);

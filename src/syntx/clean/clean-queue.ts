@@ -5,6 +5,7 @@ import { namesIn, undefinedIfAbsent } from '../../files/absent.js';
 import type { ServiceOptions } from '../../service-options.js';
 import type { SyntxLogs } from '../logs/syntx-logs.js';
 import type { SyntxQueue } from '../queue/syntx-queue.js';
+import { isMeant, type TidyOptions } from '../queue/tidy.js';
 import { removeOldRuns } from './old-runs.js';
 
 const hourMs = 3_600_000;
@@ -57,44 +58,46 @@ export async function cleanQueue(
   { signal, log }: ServiceOptions,
 ): Promise<readonly CleanedFile[]> {
   const { dryRun = false } = request;
-  signal.throwIfAborted();
-  const found = await cleaned(request, true);
+  const found = await cleaned(request, { dryRun: true, signal });
   await request.logs.cleanup(request.run, found.map(describe), dryRun);
   if (dryRun) {
     for (const file of found) log.info({ ...file, dryRun }, 'would be cleaned away');
     return found;
   }
-  const gone = await cleaned(request, false);
+  // What has grown old, or has come, since it was looked for is not named yet.
+  const gone = await cleaned(request, { dryRun: false, only: new Set(found.map(({ path }) => path)), signal });
   for (const file of gone) log.info(file, 'cleaned away');
   return gone;
 }
 
 /** Finds what is old enough, and without `dryRun` cleans it away. */
-async function cleaned(request: CleanRequest, dryRun: boolean): Promise<readonly CleanedFile[]> {
+async function cleaned(
+  request: CleanRequest,
+  options: Omit<TidyOptions, 'olderThanMs'>,
+): Promise<readonly CleanedFile[]> {
   const { queue, now = new Date() } = request;
   const ages = { ...defaultCleanAges, ...request.ages };
-  const temporary = await queue.removeTemporary({ olderThanMs: ages.temporaryMs, dryRun });
-  const broken = await queue.setAsideBroken({ olderThanMs: ages.brokenMs, dryRun });
-  const runs = await removeOldRuns(request.runDirectory, { olderThanMs: ages.runMs, dryRun, now });
+  const temporary = await queue.removeTemporary({ ...options, olderThanMs: ages.temporaryMs });
+  const broken = await queue.setAsideBroken({ ...options, olderThanMs: ages.brokenMs });
+  const runs = await removeOldRuns(request.runDirectory, { ...options, olderThanMs: ages.runMs, now });
+  const logs = await removeOldLogs(request.logDirectory, { ...options, olderThanMs: ages.logMs, now });
   return [
     ...temporary.map(({ path, ageMs }) => cleanedFile('temporary', path, ageMs)),
     ...broken.map(({ path, ageMs, movedTo }) => cleanedFile('broken', path, ageMs, movedTo)),
-    ...(await removeOldLogs(request.logDirectory, { olderThanMs: ages.logMs, dryRun, now })),
+    ...logs,
     ...runs.map(({ path, ageMs }) => cleanedFile('run', path, ageMs)),
   ];
 }
 
-async function removeOldLogs(
-  directory: string,
-  { olderThanMs, dryRun, now }: { readonly olderThanMs: number; readonly dryRun: boolean; readonly now: Date },
-): Promise<CleanedFile[]> {
+async function removeOldLogs(directory: string, options: TidyOptions & { readonly now: Date }): Promise<CleanedFile[]> {
   const removed: CleanedFile[] = [];
   for (const name of (await namesIn(directory)).filter((entry) => entry.endsWith('.log')).sort()) {
     const path = join(directory, name);
+    if (!isMeant(path, options)) continue;
     const found = await lstat(path).catch(undefinedIfAbsent);
-    const ageMs = found?.isFile() === true ? now.getTime() - found.mtimeMs : 0;
-    if (ageMs <= olderThanMs) continue;
-    if (!dryRun) await rm(path, { force: true });
+    const ageMs = found?.isFile() === true ? options.now.getTime() - found.mtimeMs : 0;
+    if (ageMs <= options.olderThanMs) continue;
+    if (!options.dryRun) await rm(path, { force: true });
     removed.push(cleanedFile('log', path, ageMs));
   }
   return removed;

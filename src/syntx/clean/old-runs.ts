@@ -2,7 +2,7 @@ import { rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { namesIn, undefinedIfAbsent } from '../../files/absent.js';
-import type { Tidied, TidyOptions } from '../queue/tidy.js';
+import { isMeant, type Tidied, type TidyOptions } from '../queue/tidy.js';
 
 /**
  * Deletes the folders of old producer runs. One that has prompts which are not in the queue yet was paid for, and stays however old
@@ -12,11 +12,13 @@ import type { Tidied, TidyOptions } from '../queue/tidy.js';
  */
 export async function removeOldRuns(
   directory: string,
-  { olderThanMs, dryRun, now }: TidyOptions & { readonly now: Date },
+  options: TidyOptions & { readonly now: Date },
 ): Promise<Tidied[]> {
+  const { olderThanMs, dryRun, now } = options;
   const removed: Tidied[] = [];
   for (const name of (await namesIn(directory)).sort()) {
     const path = join(directory, name);
+    if (!isMeant(path, options)) continue;
     const ageMs = now.getTime() - (await lastChange(path));
     if (ageMs <= olderThanMs || (await hasUnpublished(path))) continue;
     if (!dryRun) await rm(path, { recursive: true, force: true });

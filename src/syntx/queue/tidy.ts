@@ -11,6 +11,16 @@ export interface TidyOptions {
   readonly olderThanMs: number;
   /** Finds, and changes nothing. */
   readonly dryRun: boolean;
+  /** Paths that an earlier look has found; all others are left alone. */
+  readonly only?: ReadonlySet<string> | undefined;
+  /** Ends the work between two files. */
+  readonly signal?: AbortSignal;
+}
+
+/** Whether a path is looked at. @throws the reason of the signal */
+export function isMeant(path: string, { only, signal }: TidyOptions): boolean {
+  signal?.throwIfAborted();
+  return only?.has(path) !== false;
 }
 
 /** A file that was removed or moved, or would be. */
@@ -28,6 +38,7 @@ export async function removeTemporary(store: QueueStore, options: TidyOptions): 
     const removed: Tidied[] = [];
     for (const name of (await namesIn(paths.staging)).sort(byName)) {
       const path = join(paths.staging, name);
+      if (!isMeant(path, options)) continue;
       const ageMs = await ageOf(store, path);
       if (ageMs === undefined || ageMs <= options.olderThanMs || name === '.gitkeep') continue;
       if (!options.dryRun) await rm(path, { force: true });
@@ -52,6 +63,7 @@ export async function setAsideBroken(store: QueueStore, options: TidyOptions): P
       .map(baseNameOf)
       .filter((baseName) => !described.has(baseName));
     for (const baseName of bare.sort(byName)) {
+      if (!isMeant(paths.prompt({ place, baseName }), options)) continue;
       const tidied = await store.change(() => setAside(store, { place, baseName }, options));
       if (tidied !== undefined) moved.push(tidied);
     }
