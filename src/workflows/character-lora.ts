@@ -6,6 +6,7 @@ import {
   ContinueAsNew,
   continueAsNew,
   isCancellation,
+  log,
   proxyActivities,
   rootCause,
   workflowInfo,
@@ -96,12 +97,18 @@ export async function characterLora(input?: CharacterLoraInput): Promise<Charact
     await CancellationScope.nonCancellable(async () => {
       await slot.release();
       const { run, host } = progress;
-      if (run !== undefined) await host?.recordCharacter({ run, ...endOf(error) });
+      if (run !== undefined) await host?.recordCharacter({ run, ...endOf(error) }).catch(logUnrecorded);
     });
     throw error;
   } finally {
     await CancellationScope.nonCancellable(() => condition(allHandlersFinished, '5 minutes'));
   }
+}
+
+/** A record that cannot be written must not stand in for what it would have recorded. */
+function logUnrecorded(error: unknown): void {
+  if (isCancellation(error)) throw error;
+  log.error('how the run ended cannot be recorded', { reason: rootCause(error) });
 }
 
 /** What a person may have typed after `temporal workflow start --input`. @throws ApplicationFailure `BAD_INPUT` */

@@ -1,4 +1,4 @@
-import { readdir } from 'node:fs/promises';
+import { readdir, rm } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { join } from 'node:path';
 
@@ -133,6 +133,9 @@ it('ends a stage in order when its time is over, which pauses do not use up (W1)
   await pauseRun(machine.tower.client, handle.workflowId);
   await delay(19_000);
   await resumeRun(machine.tower.client, handle.workflowId);
+  await waitUntil('a prompt', async () => (await queue()).running.length === 1);
+  // That its end cannot be recorded then is not why it ended.
+  await rm(join(machine.tower.paths.runs, 'character_slow_v1', 'job.json'));
   const error: unknown = await handle.result().catch((thrown: unknown) => thrown);
   if (!(error instanceof WorkflowFailedError)) throw new Error('it has not failed');
   expect(failureOf(error.cause)).toMatchObject({ code: 'STAGE_TIMED_OUT' });
