@@ -102,16 +102,20 @@ async function publishLeftovers({ leftovers, kept, heartbeatTimeoutMs }: Product
   return Math.min(written, kept ?? written);
 }
 
+/** Why the rule of the original draws fewer prompts than it is asked for. */
+const eachTopicOnce = 'a run by the rule of the original has each topic once';
+
 async function produce(
   decision: ProductionDecision & { readonly logicalTime: string },
   display: PromptDisplay,
-): Promise<
-  Pick<ProducePromptsResult, 'written' | 'failed' | 'learnedFrom' | 'generation' | 'archived' | 'paid' | 'simulated'>
-> {
+): Promise<Omit<ProducePromptsResult, 'logicalTime' | 'run' | 'outcome' | 'waiting' | 'requested' | 'recovered'>> {
   const { run, make, logicalTime, heartbeatTimeoutMs } = decision;
   const work = proxyActivities<SyntxActivities>(waitedFor(promptWorkPolicy(heartbeatTimeoutMs)));
   display.stage('learn');
   const drawn = await work.drawPrompts({ run, make, logicalTime });
+  const isShort = drawn.prompts < make;
+  const reason = isShort ? `${decision.reason}; only ${drawn.prompts}: ${eachTopicOnce}` : decision.reason;
+  display.row('Prompts', reason);
   const ahead = drawn.ahead.length === 0 ? '' : `; ahead: ${drawn.ahead.join(', ')}`;
   display.row('Generation', `${drawn.generation}, from ${drawn.learnedFrom} scored jobs (${drawn.policy})${ahead}`);
 
@@ -125,6 +129,6 @@ async function produce(
   const { written, archived, generation } = await work.publishPrompts({ run });
   display.row('Written', `${written} to incoming, ${archived} archived, ${made.paid.toFixed(4)} USD`);
   display.stage('done');
-  const { paid, simulated } = made;
-  return { written, failed: made.failed, learnedFrom: drawn.learnedFrom, generation, archived, paid, simulated };
+  const { failed, paid, simulated } = made;
+  return { reason, written, failed, learnedFrom: drawn.learnedFrom, generation, archived, paid, simulated };
 }

@@ -67,6 +67,7 @@ it('own topics and styles with the rule of the original: at most 50 of the best 
   const produced = await produce(6);
   // Each topic once: there are four.
   expect(produced).toMatchObject({ outcome: 'produced', learnedFrom: 50, archived: 50, written: 4, simulated: true });
+  expect(produced.reason).toMatch(/: 6; only 4: a run by the rule of the original has each topic once$/);
   expect(await machine.jobs('processed')).toEqual([...best.slice(50), ...low].sort());
   expect(await machine.jobs('archive')).toEqual([...best.slice(0, 50), old].sort());
   const jobs = await machine.jobs('incoming');
