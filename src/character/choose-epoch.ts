@@ -14,6 +14,8 @@ export interface EpochCandidate {
   readonly heldOutLoss: number | null;
   /** Samples with fixed prompts and seeds, in the order of the prompts. */
   readonly samples: readonly string[];
+  /** Resolution, precision and batch of its training: losses can be compared where they are equal. */
+  readonly conditions?: string | undefined;
 }
 
 /** Scores of an epoch's samples, in their order; more is better. */
@@ -73,7 +75,8 @@ export function chooseEpoch(
     judgeByScore(byLoss, sorted, { scores, nothingHeldOut }) ?? byLoss;
   const { epoch, path, sha256 } = chosen;
   return {
-    ...{ epoch, path, sha256, method, reason, noise },
+    ...{ epoch, path, sha256, method, noise },
+    reason: reason + notCompared(sorted, last),
     epochs: sorted.map(({ epoch: number, trainLoss, heldOutLoss, samples }) => ({
       ...{ epoch: number, trainLoss, heldOutLoss, samples },
       score: mean(scores.find((entry) => entry.epoch === number)?.scores ?? []),
@@ -92,7 +95,9 @@ function judgeByLoss(
   nothingHeldOut: string | undefined,
 ): Verdict {
   const measured = epochs.flatMap((candidate) =>
-    isNumber(candidate.heldOutLoss) ? [{ candidate, loss: candidate.heldOutLoss }] : [],
+    isNumber(candidate.heldOutLoss) && candidate.conditions === last.conditions
+      ? [{ candidate, loss: candidate.heldOutLoss }]
+      : [],
   );
   const lowest = measured.reduce<(typeof measured)[number] | undefined>(
     (best, entry) => (best === undefined || entry.loss < best.loss ? entry : best),
@@ -189,6 +194,16 @@ function judgeByScore(
     eligible,
     noise: byLoss.noise,
   };
+}
+
+/** Out of memory, a training goes on with less; a loss that is measured otherwise says nothing about the LoRA. */
+function notCompared(epochs: readonly EpochCandidate[], last: EpochCandidate): string {
+  const others = epochs.filter(
+    ({ heldOutLoss, conditions }) => isNumber(heldOutLoss) && conditions !== last.conditions,
+  );
+  if (others.length === 0) return '';
+  const numbers = others.map(({ epoch }) => epoch).join(', ');
+  return `; held-out losses with another resolution, precision or batch are not compared: epoch${others.length === 1 ? '' : 's'} ${numbers}`;
 }
 
 function because(reason: string | undefined): string {

@@ -11,6 +11,7 @@ import { readLaunches } from '../training/launch-record.js';
 import { runDirectory } from '../training/run-directory.js';
 import { readEpochLosses } from './epoch-losses.js';
 import { checkLora, type LoraExpectation } from './lora-check.js';
+import { readLossConditions } from './loss-conditions.js';
 import { kohyaPlanSchema, kohyaRunFiles, outputFiles, type KohyaPlan } from './run-files.js';
 
 /** One epoch whose LoRA is there and valid. */
@@ -28,6 +29,8 @@ export interface EpochRecord {
   readonly lossSource: 'tensorboard' | 'console' | null;
   /** Fixed-seed samples by number of their prompt. */
   readonly samples: readonly string[];
+  /** Of the losses: only those with equal ones can be compared. */
+  readonly conditions?: string | undefined;
 }
 
 /** `kohya.json` of a run. @throws TowerError `KOHYA_RUN_UNKNOWN` when the run has none. */
@@ -52,6 +55,7 @@ export async function readEpochs(directory: string, signal?: AbortSignal): Promi
   const output = plan.rungs[number]?.output ?? '';
   const expectation = { ...(await readExpectation(directory, number, plan)), signal };
   const losses = await readEpochLosses(directory, plan);
+  const conditions = await readLossConditions(directory, plan);
   const samples = await samplesByEpoch(join(output, outputFiles.samples), plan.outputName);
   const records: EpochRecord[] = [];
   for (let epoch = 1; epoch <= plan.epochs; epoch += 1) {
@@ -69,6 +73,7 @@ export async function readEpochs(directory: string, signal?: AbortSignal): Promi
       heldOutLoss: heldOut,
       lossSource: source,
       samples: samples.get(epoch) ?? [],
+      conditions: conditions.get(epoch),
     });
   }
   return records;

@@ -181,6 +181,17 @@ test('out of memory walks down the ladder; where the optimiser changes it starts
   expect(epochs.map(({ path }) => dirname(path))).toEqual(Array<string>(4).fill(output));
 });
 
+test('an epoch before a rung that measures losses otherwise is told from those after it', async () => {
+  const request = await bench.request('batch', {
+    options: { train_batch_size: 2, gradient_checkpointing: true },
+    simulation: { fault: { kind: 'out-of-memory', atStep: Math.ceil(perEpoch / 2) + 2, untilLaunch: 1 } },
+  });
+  expect(await trainThrough(request)).toMatchObject({ launches: 2, memoryRung: 1 });
+  const [first, ...others] = (await readEpochs(request.run.directory)).map(({ conditions }) => conditions);
+  expect(first).toContain('"train_batch_size":2');
+  expect(new Set(others)).toEqual(new Set([first?.replace('size":2', 'size":1')]));
+});
+
 test('W15, W27: an end with 0 without images is no success, whatever file was there before', async () => {
   const request = await bench.request('empty', { simulation: { fault: { kind: 'no-images' } } });
   const output = join(request.run.directory, 'output');

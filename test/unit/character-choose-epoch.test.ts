@@ -45,6 +45,18 @@ describe('the epoch is chosen on evidence', () => {
     });
   });
 
+  it('losses that were measured otherwise are not compared', () => {
+    // Out of memory in the third epoch: at a smaller resolution the same LoRA has another loss.
+    const mixed = epochs([0.1, 0.09, 0.3, 0.2, 0.25]).map((candidate) => ({
+      ...candidate,
+      conditions: candidate.epoch < 3 ? 'resolution 768' : 'resolution 576',
+    }));
+    const choice = chooseEpoch(mixed);
+    expect(choice).toMatchObject({ epoch: 4, method: 'held-out-loss' });
+    expect(choice.reason).toMatch(/not compared: epochs 1, 2$/);
+    expect(choice.epochs.filter(({ eligible }) => eligible).map(({ epoch }) => epoch)).toEqual([4]);
+  });
+
   it('the earliest that is not worse beyond noise', () => {
     const losses = [0.2, 0.16, 0.13, 0.112, 0.1031, 0.1012, 0.1024, 0.1008, 0.1021, 0.1009, 0.104, 0.11];
     const choice = choose(losses);
