@@ -1,5 +1,6 @@
 import { styleText } from 'node:util';
 
+import { shortIdOf } from '../character/character-id.js';
 import { reviewStage } from '../character/waiting-stages.js';
 import type { ActivityProgress } from './activity-progress.js';
 import { agoText, durationText } from '../durations.js';
@@ -25,7 +26,7 @@ const stderr = { stream: process.stderr };
 
 function headOf({ workflowId, status, stage, simulated }: WorkflowSnapshot): string {
   const isOpen = status === 'running' || status === 'paused';
-  const decision = 'waits for your decision about its contact sheet, which `tower status` names';
+  const decision = `waits for your decision about its contact sheet, which \`tower status\` names: \`tower character approve ${shortIdOf(workflowId)}\``;
   const standing = isOpen ? (stage === reviewStage ? `${stage}: ${decision}` : (stage ?? status)) : status;
   return [workflowId, standing, ...(simulated ? ['[simulated]'] : [])].join('  ');
 }
