@@ -3,6 +3,7 @@ import { dirname } from 'node:path';
 
 import pino from 'pino';
 
+import { describeError } from '../errors.js';
 import type { Log } from './logger.js';
 
 export interface LogOptions {
@@ -17,23 +18,53 @@ export interface LogOptions {
   readonly alsoStderr?: boolean;
 }
 
-/** Tower's log: JSON lines with ISO time, level name, role and process id. */
+/** What the file of a full disk has no room for is kept up to here, and written when there is room. */
+const mostUnwrittenBytes = 4 * 2 ** 20;
+
+/** Tower's log: JSON lines with ISO time, level name, role and process id. No call of it fails because its file cannot be written. */
 export function createLog(options: LogOptions): Log {
   mkdirSync(dirname(options.file), { recursive: true });
-  const file = pino.destination({ dest: options.file, append: true, sync: true });
-  const streams: pino.StreamEntry[] = [{ level: options.level, stream: redacting(file, options.secrets ?? []) }];
-  if (options.alsoStderr) {
-    streams.push({ level: options.level, stream: redacting(process.stderr, options.secrets ?? []) });
-  }
+  const file = pino.destination({ dest: options.file, append: true, sync: true, maxLength: mostUnwrittenBytes });
+  const toFile = redacting(file, options.secrets ?? []);
+  const toStderr = redacting(process.stderr, options.secrets ?? []);
+  tellOfTroubles(file, logTo([toStderr], options));
+  if (!options.alsoStderr) return logTo([toFile], options);
+  // Without a listener, a stderr that cannot be written ends the process.
+  if (!process.stderr.listeners('error').includes(ignore)) process.stderr.on('error', ignore);
+  return logTo([toFile, toStderr], options);
+}
+
+function logTo(streams: readonly pino.DestinationStream[], { level, role }: LogOptions): Log {
   return pino(
     {
-      level: options.level,
-      base: { role: options.role, pid: process.pid },
+      ...{ level, base: { role, pid: process.pid } },
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
     },
-    pino.multistream(streams),
+    pino.multistream(streams.map((stream) => ({ level, stream }))),
   );
+}
+
+type LogFile = ReturnType<typeof pino.destination>;
+
+/** Once for each time that the file cannot be written; an error that nobody listens to is thrown out of the call that logs. */
+function tellOfTroubles(file: LogFile, stderr: Log): void {
+  let isFailing = false;
+  let lost = 0;
+  file.on('error', (error: unknown) => {
+    if (!isFailing) stderr.error({ error: describeError(error) }, 'the log file cannot be written');
+    isFailing = true;
+  });
+  file.on('drop', () => (lost += 1));
+  file.on('write', () => {
+    if (!isFailing) return;
+    stderr.warn({ lost }, 'the log file is written again');
+    [isFailing, lost] = [false, 0];
+  });
+}
+
+function ignore(): void {
+  // Nobody is left to tell.
 }
 
 function redacting(target: { write(line: string): unknown }, secrets: readonly string[]): pino.DestinationStream {
