@@ -121,6 +121,16 @@ describe('what was paid for', () => {
     expect(await readdir(directory)).toHaveLength(3);
     expect(world.server.requests).toHaveLength(4);
   });
+
+  it('is kept, too, of the calls that are under way when a call cannot be logged; no further one is begun', async () => {
+    const full = new TowerError('DISK_FULL', 'no space left', { retryable: true });
+    world.faults({ containing: 'langsam', fault: { kind: 'slow', milliseconds: 500 }, times: 9 });
+    const onCall = () => Promise.reject(full);
+    const planned = plan('Thema rasch', 'Thema langsam', 'Gebiet langsam', 'Thema danach');
+    expect(await failure(world.generate(planned, { parallelism: 3 }, { onPrompt: keep, onCall }))).toBe(full);
+    expect((await readdir(directory)).sort()).toEqual(['0.txt', '1.txt', '2.txt']);
+    expect(world.server.requests).toHaveLength(3);
+  });
 });
 
 it('reports progress, with what earlier attempts made', async () => {

@@ -37,19 +37,26 @@ export interface PromptTools {
   readonly pauseFactor?: number;
 }
 
+export interface PromptEnd {
+  /** Aborts a call that is under way, too. */
+  readonly signal: AbortSignal;
+  /** No call is begun any more; one that is under way is paid for, so its answer is awaited and kept. */
+  readonly ended: AbortSignal;
+}
+
 /**
  * Makes one prompt: asks again for rate limits and connections (1, 2, 4 s) while there is patience, after refusals with other
  * wording (3 times, 1 s apart), and when the text is nearly one that is there already (twice). What was made is kept at once,
  * and every call is recorded.
  *
- * @throws only the reason of `signal`, and errors of `onPrompt` and `onCall`.
+ * @throws only the reasons of `signal` and `ended`, and errors of `onPrompt` and `onCall`.
  */
 export async function generatePrompt(
   { index, planned }: { readonly index: number; readonly planned: PlannedPrompt },
   tools: PromptTools,
-  signal: AbortSignal,
+  end: PromptEnd,
 ): Promise<MadePrompt | FailedPrompt> {
-  return new PromptAttempt(index, planned, tools).run(signal);
+  return new PromptAttempt(index, planned, tools).run(end);
 }
 
 class PromptAttempt {
@@ -70,13 +77,13 @@ class PromptAttempt {
     this.#promptSent = requestText(planned, tools.context);
   }
 
-  async run(signal: AbortSignal): Promise<MadePrompt | FailedPrompt> {
+  async run(end: PromptEnd): Promise<MadePrompt | FailedPrompt> {
     if (stripped(this.#planned.topic) === '') return this.#failed('input', 'Empty input prompt');
     for (;;) {
       const sent = sentText(this.#promptSent, this.#planned.style, { refused: this.#refusals, similar: this.#similar });
       let answer: ChatAnswer;
       try {
-        answer = await this.#ask(sent, signal);
+        answer = await this.#ask(sent, end);
       } catch (error) {
         if (error instanceof ChatError) return this.#failed(error.kind, error.wording);
         throw error;
@@ -90,7 +97,7 @@ class PromptAttempt {
         if (this.#refusals === mostRefusals) {
           return this.#failed('refused', `Content refused after ${this.#refusals} attempts`);
         }
-        await this.#pause(refusalPauseMs, signal);
+        await this.#pause(refusalPauseMs, end.ended);
         continue;
       }
       if (stripped(text) === '') {
@@ -111,9 +118,10 @@ class PromptAttempt {
   }
 
   /** One answer, however many calls it takes; the retries are those of the whole prompt. */
-  async #ask(sent: string, signal: AbortSignal): Promise<ChatAnswer> {
+  async #ask(sent: string, { signal, ended }: PromptEnd): Promise<ChatAnswer> {
     const { endpoint, patience } = this.#tools;
     for (;;) {
+      ended.throwIfAborted();
       try {
         const answer = await endpoint.ask(sent, signal);
         patience.renew();
@@ -122,7 +130,7 @@ class PromptAttempt {
         const pauseMs = patience.isOver ? undefined : transportPausesMs[this.#retries];
         if (!(error instanceof ChatError) || !error.isRetried || pauseMs === undefined) throw error;
         this.#retries += 1;
-        await this.#pause(pauseMs, signal);
+        await this.#pause(pauseMs, ended);
       }
     }
   }

@@ -26,10 +26,10 @@ export interface GenerationRequest {
   readonly options: GenerationOptions;
   /**
    * Keeps a prompt that was made; it counts only when this has returned. Called for several at the same time. What it throws
-   * ends the run: without a place to keep them, no further prompt is paid for.
+   * ends the run: without a place to keep them, no further call is begun.
    */
   readonly onPrompt: (prompt: MadePrompt) => Promise<void>;
-  /** Logs a call; awaited. */
+  /** Logs a call; awaited. What it throws ends the run, too. */
   readonly onCall?: (call: CallRecord) => Promise<void>;
   /** For tests that do not want to wait. */
   readonly pauseFactor?: number;
@@ -88,11 +88,11 @@ export async function generatePrompts(
   const makeOne = async ([index, planned]: readonly [number, PlannedPrompt]): Promise<void> => {
     if (run.stopped !== null || ended.aborted) return;
     try {
-      const result = await generatePrompt({ index, planned }, tools, ended);
+      const result = await generatePrompt({ index, planned }, tools, { signal, ended });
       run.count(result);
       if ('failure' in result) log.warn({ prompt: index + 1, error: result.error }, 'a prompt could not be made');
     } catch (error) {
-      // The others end at their next step; all are awaited, so that nothing goes on after this function.
+      // The others end with their present call, which is kept; all are awaited, so that nothing goes on after this function.
       run.break(error);
     }
     report();
