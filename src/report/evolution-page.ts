@@ -94,10 +94,16 @@ function mapSection({ table, goodScore }: EvolutionReport): Html {
     <h2>What is expected of each style and category</h2>
     ${table.jobs === 0 ? html`<p class="soft">Nothing was scored yet.</p>` : heatMap(table.rows)}
     <p class="soft after">
-      Expected score with its 95 % interval, from ${countText(table.jobs)} scored jobs; below it how many scores the
-      cell itself has, and the share with ${goodScore} and more.
+      Expected score with its 95 % interval, from ${countText(table.jobs)} scored jobs${whoseText(table)}; below it how
+      many scores the cell itself has, and the share with ${goodScore} and more.
     </p>
   </section>`;
+}
+
+/** @param table - With the wrapper of `syntx.learning.wrapper`, where that is set. */
+function whoseText({ wrapper, withoutScores }: EvolutionReport['table']): string {
+  if (wrapper !== null) return ` of the wrapper ${wrapper}`;
+  return withoutScores === null ? '' : ` of all wrappers, as ${withoutScores} has none yet`;
 }
 
 function levelsSection({ levels, incomingLimits }: EvolutionReport): Html {

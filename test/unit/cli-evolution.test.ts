@@ -142,6 +142,25 @@ describe('as JSON', () => {
   });
 });
 
+describe('a wrapper that is set and has no scores yet', () => {
+  const set = ['--set', 'syntx.learning.wrapper=human'];
+
+  it('is named in status, map and report, which show what all wrappers have taught', async () => {
+    await score();
+    const { stdout, stderr } = await tower('evolution', 'heatmap', ...set);
+    expect(stdout).toMatch(/casual .* 9\d/);
+    expect(stderr).toContain('Shown: all wrappers: human has no scores yet.');
+    expect((await tower('evolution', 'status', ...set)).stdout).toContain('all wrappers: human has no scores yet');
+    expect((await tower('evolution', 'status', '--wrapper', 'sigma', ...set)).stdout).toContain(
+      'the wrapper sigma alone',
+    );
+    const written = await tower('report', 'evolution', '2026-01-05', '--json', ...set);
+    const { file, report } = JSON.parse(written.stdout) as { file: string; report: object };
+    expect(report).toMatchObject({ table: { jobs: 56, wrapper: null, withoutScores: 'human' } });
+    expect(await readFile(file, 'utf8')).toContain('of all wrappers, as human has none yet');
+  });
+});
+
 describe('the history of one wrapper', () => {
   it('has the scores of the prompts of each run, under whatever name they lie now', async () => {
     await score();

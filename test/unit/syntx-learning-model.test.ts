@@ -162,6 +162,17 @@ describe('several wrappers', () => {
     expect(error([...many, ...few])).toBeLessThan(0.7 * error(few));
   });
 
+  it('shows all of them for one that has no scores yet, as the next draws are made, and names it', () => {
+    const jobs = [
+      ...scores('a', { wrapper: 'sigma', mean: hilly, count: 100 }),
+      ...scores('b', { wrapper: 'human', mean: opposite, count: 100 }),
+    ];
+    const all = cellTable(jobs, landscape, options);
+    expect(all).toMatchObject({ wrapper: null, withoutScores: null });
+    expect(cellTable(jobs, landscape, { ...options, wrapper: 'new' })).toEqual({ ...all, withoutScores: 'new' });
+    expect(cellTable(jobs, landscape, { ...options, wrapper: 'human' })).toMatchObject({ wrapper: 'human', jobs: 100 });
+  });
+
   it('keeps a rare wrapper that is asked for', () => {
     const names = ['a', 'b', 'c', 'd', 'e'];
     const jobs = names.flatMap((wrapper, index) => scores(wrapper, { wrapper, mean: hilly, count: 30 - index }));

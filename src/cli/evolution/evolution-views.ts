@@ -32,10 +32,11 @@ export async function showHeatmap(wrapper: string | undefined, context: CommandC
     withTimes(table),
     [heatmapText(table.rows, { colour: process.stdout.isTTY && !context.output.json }), cellsText(table)].join('\n\n'),
   );
+  const shown = wrapperText(table);
   context.output.say(
     table.jobs === 0
       ? 'Nothing has been scored yet.'
-      : `Above the expected score; in brackets the scores of the cell since its landscape began.${table.simulated === 0 ? '' : ` ${table.simulated} scores are simulated.`}`,
+      : `${shown === undefined ? '' : `Shown: ${shown}. `}Above the expected score; in brackets the scores of the cell since its landscape began.${table.simulated === 0 ? '' : ` ${table.simulated} scores are simulated.`}`,
   );
 }
 
@@ -89,9 +90,16 @@ function withTimes(table: LearnedTable) {
   return { ...table, wrappers };
 }
 
+/** Whose scores are shown; `undefined`: those of all wrappers, as it is where none is asked for. */
+function wrapperText({ wrapper, withoutScores }: CellTable): string | undefined {
+  if (wrapper !== null) return `the wrapper ${wrapper} alone`;
+  return withoutScores === null ? undefined : `all wrappers: ${withoutScores} has no scores yet`;
+}
+
 function summaryText(table: LearnedTable, status: EvolutionStatus): string {
   const { jobs, simulated, ignored, wrappers, likeness, rows } = table;
   const { policy, nextGeneration, best, unseen } = status;
+  const shown = jobs === 0 ? undefined : wrapperText(table);
   return pairsText([
     ['Policy', policy],
     // Runs that explored use no number up (contract syntx 2.6).
@@ -101,6 +109,7 @@ function summaryText(table: LearnedTable, status: EvolutionStatus): string {
     ...(ignored === 0
       ? []
       : [['', `${ignored} more, of styles or categories that are not configured`] as [string, string]]),
+    ...(shown === undefined ? [] : [['Shown', shown] as [string, string]]),
     ...wrappers.map(({ name, share, since }): [string, string] => [
       `Wrapper ${name}`,
       `${(100 * share).toFixed(0)} % of the latest scores, landscape ${since === null ? 'unchanged' : `of ${new Date(since).toISOString().slice(0, 10)}`}`,

@@ -8,7 +8,7 @@ export function addEvolutionCommand(program: Command): void {
   evolution
     .command('status')
     .description('per style and category: scores, mean, share of good ones, what is expected')
-    .option('--wrapper <name>', 'one wrapper alone; default: all by their share')
+    .option('--wrapper <name>', 'one wrapper alone; default: syntx.learning.wrapper, else all by their share')
     .action(async ({ wrapper }: { wrapper?: string }, command: Command) => {
       const { showEvolution } = await import('./evolution-views.js');
       await showEvolution(wrapper, await contextOf(command));
@@ -28,7 +28,7 @@ export function addEvolutionCommand(program: Command): void {
   evolution
     .command('heatmap')
     .description('expected score of each style and category as a map, and every figure below it')
-    .option('--wrapper <name>', 'one wrapper alone; default: all by their share')
+    .option('--wrapper <name>', 'one wrapper alone; default: syntx.learning.wrapper, else all by their share')
     .action(async ({ wrapper }: { wrapper?: string }, command: Command) => {
       const { showHeatmap } = await import('./evolution-views.js');
       await showHeatmap(wrapper, await contextOf(command));

@@ -33,6 +33,10 @@ export interface WrapperSummary {
 export interface CellTable {
   readonly rows: readonly CellRow[];
   readonly wrappers: readonly WrapperSummary[];
+  /** The table is for this wrapper alone; `null`: for all, each by its share of the latest scores. */
+  readonly wrapper: string | null;
+  /** The wrapper that was asked for and has no scores, so that all count instead; `null`: none. */
+  readonly withoutScores: string | null;
   /** How alike the wrappers' landscapes are, from -1 to 1; `null` with fewer than two. */
   readonly likeness: number | null;
   /** Scored jobs that the table rests on. */
@@ -42,7 +46,7 @@ export interface CellTable {
 }
 
 export interface CellTableOptions extends ModelOptions {
-  /** One wrapper alone; default: all, each by its share of the latest scores. */
+  /** One wrapper alone, once it has scores; default: all, each by its share of the latest scores. */
   readonly wrapper?: string;
   /** From this score on, an answer is good. */
   readonly goodScore: number;
@@ -64,9 +68,14 @@ export function cellTable(jobs: readonly ScoredJob[], landscape: Landscape, opti
 export function tableOf(
   model: LandscapeModel,
   jobs: readonly ScoredJob[],
-  { wrapper, goodScore, ignored }: Pick<CellTableOptions, 'wrapper' | 'goodScore'> & { readonly ignored: number },
+  {
+    wrapper: asked,
+    goodScore,
+    ignored,
+  }: Pick<CellTableOptions, 'wrapper' | 'goodScore'> & { readonly ignored: number },
 ): CellTable {
   const { grid } = model;
+  const wrapper = model.wrappers.find(({ name }) => name === asked)?.name;
   const weights = shares(model, wrapper);
   const current = new CellStatistics(grid.size);
   const [good, ever] = [new Float64Array(grid.size), new Float64Array(grid.size)];
@@ -98,6 +107,8 @@ export function tableOf(
   return {
     ...{ rows, jobs: counted.length, ignored },
     wrappers: model.wrappers.map(summary),
+    wrapper: wrapper ?? null,
+    withoutScores: wrapper === undefined ? (asked ?? null) : null,
     likeness: model.wrappers.length < 2 ? null : model.likeness,
   };
 }

@@ -20,7 +20,11 @@ export const learningOptionsSchema = z.strictObject({
   overdueAfterDraws: z.int().positive().default(1000).describe('a cell is overdue when not among so many draws'),
   expectedLandscapeScores: z.number().min(20).default(2000).describe('how many scores a landscape is expected to last'),
   memoryScores: z.int().min(100).default(5000).describe('only so many of the latest scores are looked at'),
-  wrapper: z.string().min(1).optional().describe('learn for this wrapper alone; default: for all by their share'),
+  wrapper: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('learn for this wrapper alone, once it has scores; default: for all by their share'),
 });
 
 export type LearningOptions = z.output<typeof learningOptionsSchema>;

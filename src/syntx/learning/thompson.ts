@@ -28,8 +28,7 @@ export function thompson(input: DrawInput, options: ThompsonOptions, random: See
   const jobs = inOrderOfScoring(input.jobs).filter((job) => grid.indexOf(job) !== undefined);
   if (jobs.length === 0) return uniform(input, random);
   const model = new LandscapeModel(grid, jobs, options);
-  const wrapper = model.wrappers.find(({ name }) => name === options.wrapper)?.name;
-  const { rows } = tableOf(model, jobs, { ...options, wrapper, ignored: 0 });
+  const { rows, wrapper } = tableOf(model, jobs, { ...options, ignored: 0 });
   const sampler = new CellSampler(model, { rows, wrapper }, random);
   for (const cell of input.pending) sampler.expectScore(grid.indexOf(cell));
 
@@ -66,7 +65,7 @@ class CellSampler {
 
   constructor(
     model: LandscapeModel,
-    { rows, wrapper }: { readonly rows: readonly CellRow[]; readonly wrapper: string | undefined },
+    { rows, wrapper }: { readonly rows: readonly CellRow[]; readonly wrapper: string | null },
     random: SeededRandom,
   ) {
     this.#model = model;
@@ -110,9 +109,9 @@ class CellSampler {
 }
 
 /** Every wrapper counts by its share of the scores, in units of how far its own cells lie apart. */
-function objectiveWeights({ wrappers }: LandscapeModel, alone: string | undefined): number[] {
+function objectiveWeights({ wrappers }: LandscapeModel, alone: string | null): number[] {
   return wrappers.map(({ name, share, spread }) => {
-    const counts = alone === undefined ? share : name === alone ? 1 : 0;
+    const counts = alone === null ? share : name === alone ? 1 : 0;
     return counts / Math.hypot(spread.style, spread.category, spread.pair);
   });
 }
