@@ -260,6 +260,22 @@ describe('what was paid', () => {
     expect(await decideProduction(producer(), next, options)).toMatchObject({ waiting: 5, kept: 0, leftovers: [] });
   });
 
+  it('is in the queue and recorded also when the outcome of its run is damaged', async () => {
+    const tools = producer();
+    const run = await begin(tools, 6);
+    await generateProduction(tools, { run }, options);
+    const { paid } = JSON.parse(readFileSync(join(home, 'syntx', run, 'outcome.json'), 'utf8')) as { paid: number };
+    writeFileSync(join(home, 'syntx', run, 'outcome.json'), '{');
+    const next = { logicalTime: '2026-01-06T06:00:00.000Z', force: false };
+    expect(await decideProduction(producer(), next, options)).toMatchObject({ leftovers: [run] });
+    expect(await publishProduction(producer(), { run }, options)).toMatchObject({ written: 6 });
+    expect(prompts('incoming')).toHaveLength(6);
+    const [recorded] = await tools.files.evolution.history();
+    expect(recorded?.record?.paid).toBeCloseTo(paid);
+    expect(await generateProduction(producer(), { run }, options)).toMatchObject({ made: 6, failed: 0 });
+    expect(await decideProduction(producer(), next, options)).toMatchObject({ leftovers: [] });
+  });
+
   it('counts against the limit over all attempts, refusals included', async () => {
     const tools = producer({ generation: { costLimit: 0.000_001, parallelism: 1 } });
     const run = await begin(tools, 6);

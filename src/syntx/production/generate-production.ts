@@ -25,7 +25,7 @@ export async function generateProduction(
   const run = new ProductionRun(runs, name);
   const plan = await requirePlan(run);
   const published = await run.published();
-  if (published !== undefined) return generationCounts(published.written, await run.outcome());
+  if (published !== undefined) return generationCounts(published.written, await run.outcome(options.log));
   const kept = await run.prompts();
   if (kept.length < plan.prompts.length) await run.requirePlace();
   const summary = await generatePrompts(

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 
 import { z } from 'zod';
 
-import { TowerError } from '../../errors.js';
+import { describeError, TowerError } from '../../errors.js';
 import { namesIn } from '../../files/absent.js';
 import { writeJsonDurable } from '../../files/durable-write.js';
 import { namingForbidden } from '../../files/forbidden.js';
@@ -132,8 +132,13 @@ export class ProductionRun {
     return Math.max(sum(noted), sum(await this.prompts()));
   }
 
-  async outcome(): Promise<ProductionOutcome | undefined> {
-    return readJsonIfExists(join(this.#directory, 'outcome.json'), outcomeSchema);
+  /** It only says why prompts are missing: a damaged one is as good as none. */
+  async outcome(log: Log): Promise<ProductionOutcome | undefined> {
+    return readJsonIfExists(join(this.#directory, 'outcome.json'), outcomeSchema).catch((error: unknown) => {
+      if (!(error instanceof TowerError) || error.code !== 'FILE_INVALID') throw error;
+      log.warn({ run: this.name, reason: describeError(error) }, 'the outcome of a run is damaged; it counts as none');
+      return undefined;
+    });
   }
 
   async writeOutcome(outcome: ProductionOutcome): Promise<void> {

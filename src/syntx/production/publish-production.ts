@@ -18,7 +18,7 @@ export async function publishProduction(
   const published = await run.published();
   if (published !== undefined) return published;
   const plan = await numberProduction(files, run);
-  const [prompts, outcome] = [await run.prompts(), await run.outcome()];
+  const [prompts, outcome] = [await run.prompts(), await run.outcome(log)];
   const { queue, evolution, logs } = files;
   const jobs = new Map<number, string>();
   for (const prompt of prompts) {
