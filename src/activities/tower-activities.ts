@@ -2,7 +2,7 @@ import { listLivingWorkers } from '../temporal/living-workers.js';
 import { describeQueueBacklog } from '../temporal/worker-queues.js';
 import type { Config } from '../config/schema.js';
 import { describeError, TowerError } from '../errors.js';
-import { gpuIndexes } from '../gpu/devices.js';
+import { presentGpus } from '../gpu/devices.js';
 import { gpuQueue, hostQueue } from '../temporal/task-queues.js';
 import type { Placement, TowerActivities } from './interfaces.js';
 import type { WorkerEnvironment } from './worker-environment.js';
@@ -51,7 +51,7 @@ interface Gpu {
 }
 
 async function gpusOf({ config, host }: WorkerEnvironment): Promise<Gpu[]> {
-  if (config.hosts === undefined) return (await gpuIndexes(config.gpu)).map((index) => ({ host, index }));
+  if (config.hosts === undefined) return (await presentGpus(config.gpu)).indexes.map((index) => ({ host, index }));
   return config.hosts.flatMap(({ name, gpus }) => Array.from({ length: gpus }, (_, index) => ({ host: name, index })));
 }
 

@@ -87,6 +87,23 @@ export async function gpuIndexes(options: {
   return (await listDevices(options.nvidiaSmi)).map(({ index }) => index);
 }
 
+/** The GPUs of this host, for whoever goes on also where the driver does not answer. */
+export interface PresentGpus {
+  readonly indexes: readonly number[];
+  /** Why the driver, which alone knows them, did not name them: the first one is taken for granted then, and what needs it waits. */
+  readonly silence: TowerError | undefined;
+}
+
+/** {@link gpuIndexes}; only work on a GPU needs its driver, so one that does not answer must hold up nothing else. */
+export async function presentGpus(gpu: Parameters<typeof gpuIndexes>[0]): Promise<PresentGpus> {
+  try {
+    return { indexes: await gpuIndexes(gpu), silence: undefined };
+  } catch (error) {
+    if (!(error instanceof TowerError)) throw error;
+    return { indexes: [0], silence: error };
+  }
+}
+
 /**
  * The GPU on which the host's ComfyUI renders, whichever one else is free.
  *

@@ -76,9 +76,13 @@ describe('status', () => {
     expect(await json('status', ...sick)).toMatchObject({
       exitCode: 6,
       value: {
-        server: { reachable: true, queues: [{ kind: 'tower' }, { kind: 'host', workers: [{}] }] },
+        server: { reachable: true, queues: [{ kind: 'tower' }, { kind: 'host', workers: [{}] }, { kind: 'gpu' }] },
         gpus: [{ state: 'unknown' }],
-        problems: [expect.stringContaining('[NVIDIA_SMI_FAILED]') as string],
+        problems: [
+          expect.stringMatching(
+            /\[NVIDIA_SMI_FAILED\].*no GPU is to be used, set `gpu.nvidiaSmi` to `none`/s,
+          ) as string,
+        ],
       },
     });
   });

@@ -8,7 +8,14 @@ import { join } from 'node:path';
 import { pino } from 'pino';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 
-import { comfyuiGpu, findDevice, gpuIndexes, listComputeApps, listDevices } from '../../src/gpu/devices.js';
+import {
+  comfyuiGpu,
+  findDevice,
+  gpuIndexes,
+  listComputeApps,
+  listDevices,
+  presentGpus,
+} from '../../src/gpu/devices.js';
 import { makeRoom, type RoomProgress, type RoomRequest } from '../../src/gpu/make-room.js';
 import { comfyuiTenant } from '../../src/gpu/tenants/comfyui.js';
 import { commandTenant } from '../../src/gpu/tenants/command.js';
@@ -96,6 +103,9 @@ test('without nvidia-smi there is one logical CPU device; a sick driver is an er
       next: expect.stringContaining('`gpu.nvidiaSmi` to `none`') as string,
     });
   }
+  const silence = { code: 'NVIDIA_SMI_FAILED' };
+  expect(await presentGpus({ devices: 'auto', nvidiaSmi })).toMatchObject({ indexes: [0], silence });
+  expect(await presentGpus({ devices: [0, 1], nvidiaSmi })).toEqual({ indexes: [0, 1], silence: undefined });
   expect(await listDevices('none')).toMatchObject([{ kind: 'cpu' }]);
 });
 

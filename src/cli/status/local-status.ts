@@ -1,5 +1,5 @@
 import { TowerError } from '../../errors.js';
-import { findDevice, gpuIndexes, gpuLockPath } from '../../gpu/devices.js';
+import { findDevice, gpuLockPath, presentGpus } from '../../gpu/devices.js';
 import { describeGpuState, readGpuState, type GpuState } from '../../gpu/gpu-state.js';
 import type { CycleRecord } from '../../signz-mind/ledger/cycles.js';
 import { Ledger } from '../../signz-mind/ledger/ledger.js';
@@ -54,11 +54,7 @@ export async function readLocalStatus(context: CommandContext): Promise<LocalSta
 }
 
 async function gpuStatuses(context: CommandContext): Promise<GpuStatus[]> {
-  const indexes = await gpuIndexes(context.config.gpu).catch((error: unknown) => {
-    // The driver does not say which there are: of the first one the report says why.
-    if (error instanceof TowerError) return [0];
-    throw error;
-  });
+  const { indexes } = await presentGpus(context.config.gpu);
   return Promise.all(indexes.map((index) => gpuStatus(index, context)));
 }
 
@@ -76,7 +72,11 @@ async function gpuStatus(index: number, { config: { gpu }, paths }: CommandConte
     return { index, state: state.state, run, workflowId, pid: trainerPid ?? pid, since: launchedAt, text };
   } catch (error) {
     if (!(error instanceof TowerError)) throw error;
-    return { ...nobody, state: 'unknown', text: `GPU ${index}: ${error.message} [${error.code}]` };
+    return {
+      ...nobody,
+      state: 'unknown',
+      text: `GPU ${index}: ${error.message} [${error.code}]. ${error.next ?? ''}`.trimEnd(),
+    };
   }
 }
 

@@ -1,7 +1,6 @@
 import { hostNameOf } from '../../config/host-name.js';
 import type { Config } from '../../config/schema.js';
-import { TowerError } from '../../errors.js';
-import { gpuIndexes } from '../../gpu/devices.js';
+import { presentGpus } from '../../gpu/devices.js';
 import { gpuQueue, hostQueue, towerQueue } from '../../temporal/task-queues.js';
 import { listLivingWorkers, type LivingWorker } from '../../temporal/living-workers.js';
 import { describeQueueBacklog } from '../../temporal/worker-queues.js';
@@ -35,7 +34,7 @@ export async function readQueues(session: TemporalSession, context: CommandConte
 }
 
 async function queuesOf(config: Config): Promise<Queue[]> {
-  const here = async () => [{ name: hostNameOf(config), indexes: await gpuIndexes(config.gpu).catch(noneIfUnknown) }];
+  const here = async () => [{ name: hostNameOf(config), indexes: (await presentGpus(config.gpu)).indexes }];
   const hosts =
     config.hosts?.map(({ name, gpus }) => ({ name, indexes: Array.from({ length: gpus }, (_, index) => index) })) ??
     (await here());
@@ -53,10 +52,4 @@ async function waitingIn({ client }: TemporalSession, queue: string): Promise<Qu
   return [...backlog.entries()]
     .map(([priority, count]) => ({ priority, count }))
     .sort((one, other) => one.priority - other.priority);
-}
-
-/** A driver that does not answer is a fact of the machine, which the local report has. */
-function noneIfUnknown(error: unknown): number[] {
-  if (error instanceof TowerError) return [];
-  throw error;
 }

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import type { Command } from 'commander';
 
 import { TowerError } from '../../errors.js';
-import { gpuIndexes } from '../../gpu/devices.js';
+import { presentGpus } from '../../gpu/devices.js';
 import { createLog } from '../../log/create-log.js';
 import type { Log } from '../../log/logger.js';
 import { applySchedules } from '../../temporal/schedules/apply-schedules.js';
@@ -55,7 +55,8 @@ async function serve({ context, command, log, stopping }: UpOptions): Promise<Ex
     await applyDeclaredSchedules(context, log);
     const options = { context, globalArguments: globalArgumentsOf(command) };
     workers.push(await startControlWorker(options));
-    for (const index of await gpuIndexes(context.config.gpu)) workers.push(await startGpuWorker(index, options));
+    const { indexes, silence } = await presentGpus(context.config.gpu);
+    for (const index of indexes) workers.push(await startGpuWorker(index, options));
     log.info({ address: server.address, uiAddress: server.uiAddress, workers: workers.map(({ name }) => name) }, 'up');
     output.line(
       {
@@ -66,6 +67,7 @@ async function serve({ context, command, log, stopping }: UpOptions): Promise<Ex
       },
       `Tower is up.\n  Web UI   ${server.uiAddress}\n  Temporal ${server.address}\n  State    ${context.home}\n  Workers  ${workers.map(({ name }) => name).join(', ')}`,
     );
+    if (silence !== undefined) output.say(`Work on the GPU waits: ${silence.message} ${silence.next ?? ''}`);
     await takeOverDatabase(context);
     output.say('Ctrl-C ends it in order; a running training goes on.');
     const dead = await firstEnd(server.exited, workers, stopping);

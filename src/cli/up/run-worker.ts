@@ -4,7 +4,7 @@ import type { WorkerEnvironment } from '../../activities/worker-environment.js';
 import { hostNameOf } from '../../config/host-name.js';
 import { readOpenAiKey, readServerApiKey } from '../../config/secrets.js';
 import { describeError, TowerError } from '../../errors.js';
-import { gpuIndexes } from '../../gpu/devices.js';
+import { presentGpus, type PresentGpus } from '../../gpu/devices.js';
 import { createLog } from '../../log/create-log.js';
 import type { Log } from '../../log/logger.js';
 import { sdkLogger } from '../../log/sdk-logger.js';
@@ -21,11 +21,15 @@ import type { WorkerOptions } from './worker-options.js';
  * @throws TowerError `STATE_DIRECTORY_LOCKED` when another control worker serves this state directory.
  */
 export async function runWorkerProcess(context: CommandContext, options: WorkerOptions): Promise<void> {
-  const roles = await rolesOf(context, options);
+  const gpus = options.role === 'control' ? noGpus : await presentGpus(context.config.gpu);
+  const roles = rolesOf(gpus, options);
   const name = roles.map((role) => (role.kind === 'gpu' ? `gpu-${role.index}` : role.kind)).join('+');
   const secrets = await secretsOf(context);
   const { level } = context.config.log;
   const log = createLog({ file: context.paths.logFile, level, role: name, secrets, alsoStderr: true });
+  if (gpus.silence !== undefined) {
+    log.warn({ error: describeError(gpus.silence), next: gpus.silence.next }, 'work on the GPU waits for its driver');
+  }
   const isControl = roles.some((role) => role.kind === 'control');
   const lock = isControl ? await lockStateDirectory('control-worker', context) : undefined;
   try {
@@ -34,6 +38,8 @@ export async function runWorkerProcess(context: CommandContext, options: WorkerO
     await lock?.release();
   }
 }
+
+const noGpus: PresentGpus = { indexes: [], silence: undefined };
 
 interface WorkersOptions {
   readonly roles: readonly WorkerRole[];
@@ -117,10 +123,9 @@ async function secretsOf({ config }: CommandContext): Promise<string[]> {
   return keys.filter((key): key is string => key !== undefined && key !== '');
 }
 
-async function rolesOf(context: CommandContext, options: WorkerOptions): Promise<WorkerRole[]> {
+function rolesOf({ indexes: known, silence }: PresentGpus, options: WorkerOptions): WorkerRole[] {
   if (options.role === 'control') return [{ kind: 'control' }];
-  const known = await gpuIndexes(context.config.gpu);
-  if (options.gpu !== undefined && !known.includes(options.gpu)) {
+  if (options.gpu !== undefined && silence === undefined && !known.includes(options.gpu)) {
     throw new TowerError('USAGE', `--gpu ${options.gpu}: this host has the GPU indexes ${known.join(', ')}`, {
       next: 'Take one of them, or change gpu.devices.',
     });
