@@ -237,6 +237,19 @@ describe('a fault', () => {
     });
   });
 
+  it('of a service that says very much of itself is told in some lines', async () => {
+    const chain = Array.from({ length: 100_000 }, (_, index) => `wrapper ${index} \ud83d`);
+    const fault = await faultOf({ kind: 'chain', chain });
+    expect(fault).toMatchObject({
+      code: 'WRAPPER_MISMATCH',
+      message: expect.stringContaining('asked for syntex_wrapper_sigma, the service used [wrapper 0') as string,
+    });
+    for (const text of [fault.message, fault.detail, fault.upstreamError, JSON.stringify(fault.details)]) {
+      expect(text.length).toBeLessThan(700);
+      expect(Buffer.from(text).toString()).toBe(text);
+    }
+  });
+
   it('a silent service is timed out as a whole, also while it sends', async () => {
     expect(await faultOf({ kind: 'silence' }, { timeoutMs: 100 })).toMatchObject({
       ...{ code: 'WRAPPER_TIMED_OUT', retryable: true, upstreamError: 'Timeout after 0s' },

@@ -46,7 +46,10 @@ export interface WrapperFaultOptions {
   readonly status?: number;
 }
 
-/** A failed call of the wrapper service: never a score. `code` is its kind. */
+/** What a service says of itself has no limit; what becomes of it goes through the workflow's history. */
+const textLimit = 500;
+
+/** A failed call of the wrapper service: never a score. `code` is its kind. No text in it is longer than some lines. */
 export class WrapperFault extends TowerError {
   declare readonly code: WrapperFaultKind;
   readonly detail: string;
@@ -54,18 +57,24 @@ export class WrapperFault extends TowerError {
   readonly status: number | undefined;
 
   constructor(kind: WrapperFaultKind, message: string, options: WrapperFaultOptions) {
-    super(kind, message, {
+    const [detail, upstreamError] = [cut(options.detail), cut(options.upstreamError)];
+    super(kind, cut(message), {
       retryable: options.retryable ?? wrapperFaultKinds[kind] !== 'never',
       ...{ retryAfterMs: options.retryAfterMs, next: next[kind] },
       details: {
-        upstreamError: options.upstreamError,
+        upstreamError,
         ...(options.status !== undefined && { status: options.status }),
       },
     });
-    this.detail = options.detail;
-    this.upstreamError = options.upstreamError;
+    this.detail = detail;
+    this.upstreamError = upstreamError;
     this.status = options.status;
   }
+}
+
+/** Half a character, which a cut or a service leaves, becomes a sign that can be sent on. */
+function cut(text: string): string {
+  return Buffer.from(text.length <= textLimit ? text : `${text.slice(0, textLimit)} …`).toString();
 }
 
 /** The service could not be reached, or the connection broke before the answer was whole. */
