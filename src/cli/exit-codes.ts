@@ -73,6 +73,7 @@ const byErrorCode: Readonly<Record<string, ExitCode>> = {
   QUEUE_FORBIDDEN: exitCodes.precondition,
   QUEUE_SPLIT: exitCodes.precondition,
   QUEUE_BUSY: exitCodes.precondition,
+  QUEUE_AWAY: exitCodes.precondition,
   IMPORT_SOURCE_MISSING: exitCodes.notFound,
   LLM_KEY_MISSING: exitCodes.authentication,
   WAIT_TIMED_OUT: exitCodes.waitTimedOut,

@@ -13,6 +13,8 @@ type Decision = 'go' | 'crash' | Error;
 
 interface Faults {
   decide: (call: FileCall) => Decision;
+  /** Looks at a path that are refused, and the error. */
+  look: (path: string) => Error | undefined;
   /** Names that were read of directories. */
   namesRead: number;
   /** Space that disks have left, instead of what they have. */
@@ -20,7 +22,7 @@ interface Faults {
 }
 
 /** What goes wrong with the file calls of the modules under test; see {@link faultyFiles}. */
-export const fileFaults: Faults = { decide: () => 'go', namesRead: 0, freeBytes: undefined };
+export const fileFaults: Faults = { decide: () => 'go', look: () => undefined, namesRead: 0, freeBytes: undefined };
 
 /**
  * Wraps `node:fs/promises` for `vi.mock`: each call that changes something may be refused, or be the last one that its process
@@ -41,6 +43,11 @@ export function faultyFiles(actual: Files): Files {
     appendFile: changing('appendFile', actual.appendFile),
     link: changing('link', actual.link),
     copyFile: changing('copyFile', actual.copyFile),
+    stat: async (path: string) => {
+      const refused = fileFaults.look(path);
+      if (refused !== undefined) throw refused;
+      return actual.stat(path);
+    },
     readdir: async (...all: Parameters<Files['readdir']>) => {
       const names = await actual.readdir(...all);
       fileFaults.namesRead += names.length;
@@ -130,9 +137,14 @@ export function failAt(
 export function noFileFaults(): void {
   fileFaults.freeBytes = undefined;
   fileFaults.decide = () => 'go';
+  fileFaults.look = () => undefined;
 }
+
+/** Node 20 has no name for it. */
+const staleHandle = { code: 'Unknown system error -116', errno: -116 };
 
 /** As the kernel reports it. */
 export function fileError(code: string, path = '/queue'): NodeJS.ErrnoException {
-  return Object.assign(new Error(`${code}: simulated, '${path}'`), { code, path, syscall: 'open' });
+  const facts = code === 'ESTALE' ? staleHandle : { code };
+  return Object.assign(new Error(`${code}: simulated, '${path}'`), { ...facts, path, syscall: 'open' });
 }

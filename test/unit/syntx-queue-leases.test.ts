@@ -1,3 +1,4 @@
+import Libsql from 'libsql';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
 import type { ClaimedJob } from '../../src/syntx/queue/claim.js';
@@ -188,6 +189,41 @@ describe('what the file system refuses', () => {
     });
     noFileFaults();
     expect((await claim()).baseName).toBe(first);
+  });
+
+  it.each(['EIO', 'ESTALE', 'ENOTCONN', 'ETIMEDOUT'])('%s of the queue’s disk is waited for', async (code) => {
+    await world.put('incoming', first);
+    await queue.counts();
+    fileFaults.look = (path) => (path === world.root ? fileError(code, path) : undefined);
+    for (const work of [queue.counts(), queue.claim({ owner, claim: '1' })]) {
+      expect(await failure(work)).toMatchObject({
+        ...{ code: 'QUEUE_AWAY', retryable: true, retryAfterMs: 60_000 },
+        message: expect.stringContaining(world.root) as string,
+      });
+    }
+    noFileFaults();
+    expect((await claim()).baseName).toBe(first);
+  });
+
+  it('an answer outlasts a disk that fails at the queue’s lock', async () => {
+    await world.put('incoming', first);
+    const job = await claim();
+    const answer = { wrapper: 'sigma', response: goodAnswer, durationMs: 1_800_000, attempts: 1 };
+    const store = () => queue.storeAnswer(job, job.prompt, answer);
+    const away = { code: 'QUEUE_AWAY', retryable: true };
+    fileFaults.look = (path) => (path === queue.paths.lockFile ? fileError('ESTALE', path) : undefined);
+    expect(await failure(store())).toMatchObject(away);
+    noFileFaults();
+    const begin = vi.spyOn(Libsql.prototype, 'exec').mockImplementationOnce(() => {
+      throw Object.assign(new Error('disk I/O error'), { code: 'SQLITE_IOERR_LOCK' });
+    });
+    const close = vi.spyOn(Libsql.prototype, 'close');
+    expect(await failure(store())).toMatchObject(away);
+    expect(close).toHaveBeenCalledOnce();
+    begin.mockRestore();
+    close.mockRestore();
+    await store();
+    expect(await queue.findAnswer(first, { wrapper: 'sigma', prompt: job.prompt })).toMatchObject(answer);
   });
 
   it('a disk that is nearly full is told before a call is made', async () => {

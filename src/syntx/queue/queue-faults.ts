@@ -1,10 +1,15 @@
+import { constants } from 'node:os';
+
 import { TowerError } from '../../errors.js';
+
+/** A disk, or the server that has it, does not answer. */
+const awayCodes = ['EIO', 'EREMOTEIO', 'ENODEV', 'ENXIO', 'ENOTCONN', 'ETIMEDOUT', 'EHOSTDOWN', 'EHOSTUNREACH'];
 
 /**
  * Does work on the queue's files; what the file system refuses becomes an error that says what to do. Everything else is
  * thrown on as it is.
  *
- * @throws TowerError `DISK_FULL` (retryable), `QUEUE_FORBIDDEN`, `QUEUE_SPLIT`, `QUEUE_INVALID`
+ * @throws TowerError `DISK_FULL`, `QUEUE_AWAY` (both retryable), `QUEUE_FORBIDDEN`, `QUEUE_SPLIT`, `QUEUE_INVALID`
  */
 export async function onQueueFiles<Result>(root: string, work: () => Promise<Result>): Promise<Result> {
   try {
@@ -44,8 +49,22 @@ function explained(root: string, error: unknown): unknown {
       });
     case undefined:
     default:
-      return error;
+      return isAway(error) ? queueAway(path, `${what} (${code ?? ''})`, error) : error;
   }
+}
+
+function isAway(error: unknown): boolean {
+  const { code = '', errno } = error as NodeJS.ErrnoException;
+  // Node 20 has no name for ESTALE.
+  return awayCodes.includes(code) || errno === -constants.errno.ESTALE;
+}
+
+/** Its disk is there and does not work: that of a file server which is away, or one with a fault. */
+export function queueAway(path: string, what: string, cause: unknown): TowerError {
+  return new TowerError('QUEUE_AWAY', `the disk of the queue does not work: ${what}`, {
+    ...{ retryable: true, retryAfterMs: 60_000, cause, details: { path } },
+    next: 'Look at the disk, or the file server, of the queue (`dmesg`); the work goes on by itself.',
+  });
 }
 
 export function diskFull(root: string, cause?: unknown): TowerError {

@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import Libsql from 'libsql';
 
 import { TowerError } from '../../errors.js';
+import { queueAway } from './queue-faults.js';
 
 const askAgainMs = 20;
 
@@ -26,7 +27,7 @@ export class QueueLock {
     this.#patienceMs = patienceMs;
   }
 
-  /** @throws TowerError `QUEUE_BUSY` (retryable) */
+  /** @throws TowerError `QUEUE_BUSY`, `QUEUE_AWAY` (both retryable), `QUEUE_FORBIDDEN` */
   async hold<Result>(work: () => Promise<Result>): Promise<Result> {
     const turn = this.#last.then(() => this.#locked(work));
     this.#last = turn.catch(() => undefined);
@@ -52,14 +53,8 @@ export class QueueLock {
   /** A queue directory may be put in the place of another one: a lock on the old one's file keeps nobody out of the new one. */
   async #closeIfReplaced(): Promise<void> {
     if (this.#connection === undefined || this.#inode === undefined) return;
-    const inode = await stat(this.#path).then(
-      ({ ino }) => ino,
-      (error: NodeJS.ErrnoException) => {
-        this.close();
-        throw error;
-      },
-    );
-    if (inode !== this.#inode) this.close();
+    const { ino } = await stat(this.#path);
+    if (ino !== this.#inode) this.close();
   }
 
   async #acquire(): Promise<Libsql.Database> {
@@ -73,8 +68,11 @@ export class QueueLock {
         return this.#connection;
       } catch (error) {
         const code = String((error as { code?: unknown }).code);
-        if (code === 'ENOENT') throw error;
-        if (!code.startsWith('SQLITE_BUSY')) throw lockFailed(this.#path, error);
+        if (!code.startsWith('SQLITE_BUSY')) {
+          // After a fault of the disk the connection may never work again.
+          this.close();
+          throw code === 'ENOENT' ? error : lockFailed(this.#path, error);
+        }
         if (performance.now() > deadline) throw queueBusy(this.#path, error);
       }
       await sleep(askAgainMs);
@@ -89,8 +87,13 @@ function queueBusy(path: string, cause: unknown): TowerError {
   });
 }
 
+/** What stays so until a person changes it; every other fault is the disk's. */
+const forbidden = /^(EACCES|EPERM|EROFS|SQLITE_(READONLY|CANTOPEN|PERM|NOTADB|CORRUPT)(_.*)?)$/;
+
 function lockFailed(path: string, cause: unknown): TowerError {
-  return new TowerError('QUEUE_FORBIDDEN', `the lock of the queue cannot be taken: ${(cause as Error).message}`, {
+  const { code, message } = cause as NodeJS.ErrnoException;
+  if (!forbidden.test(String(code))) return queueAway(path, `its lock cannot be taken: ${message}`, cause);
+  return new TowerError('QUEUE_FORBIDDEN', `the lock of the queue cannot be taken: ${message}`, {
     ...{ cause, details: { path } },
     next: `Give the user that runs Tower the right to write ${path}, on a file system with locks.`,
   });

@@ -61,7 +61,7 @@ export class QueueStore {
   /**
    * Changes the queue: alone among Towers, and after what an earlier change left half done.
    *
-   * @throws TowerError `QUEUE_MISSING` (retryable once the queue has been there), `QUEUE_BUSY`, `DISK_FULL` (both retryable), `QUEUE_FORBIDDEN`, `QUEUE_SPLIT`, `QUEUE_INVALID`; `QUEUE_CHANGED` (retryable)
+   * @throws TowerError `QUEUE_MISSING` (retryable once the queue has been there), `QUEUE_BUSY`, `QUEUE_AWAY`, `DISK_FULL` (all retryable), `QUEUE_FORBIDDEN`, `QUEUE_SPLIT`, `QUEUE_INVALID`; `QUEUE_CHANGED` (retryable)
    */
   async change<Result>(work: () => Promise<Result>): Promise<Result> {
     return onQueueFiles(this.paths.root, async () => {

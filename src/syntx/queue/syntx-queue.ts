@@ -43,7 +43,7 @@ export type QueueOptions = QueueStoreOptions;
  * `incoming` is remembered in it.
  *
  * Errors are TowerErrors: `QUEUE_MISSING` (retryable once the queue has been there), `QUEUE_FORBIDDEN`, `QUEUE_SPLIT`, `QUEUE_INVALID`,
- * `LEASE_LOST`, `FILE_INVALID` (not retryable); `DISK_FULL`, `QUEUE_BUSY`, `QUEUE_CHANGED` (retryable).
+ * `LEASE_LOST`, `FILE_INVALID` (not retryable); `DISK_FULL`, `QUEUE_BUSY`, `QUEUE_AWAY`, `QUEUE_CHANGED` (retryable).
  */
 export class SyntxQueue {
   readonly paths: QueuePaths;
