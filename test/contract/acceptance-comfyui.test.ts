@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -40,6 +40,25 @@ it('a ComfyUI that is still starting ends with whoever has started it, and the r
   interrupted.abort(reason);
   expect(await failure).toBe(reason);
   expect(() => process.kill(Number(pid), 0)).toThrow('ESRCH');
+});
+
+it('a ComfyUI that is started has the only checkpoint of its folder where none is named', async () => {
+  const folder = join(home, 'ComfyUI');
+  const checkpoints = join(folder, 'models', 'checkpoints');
+  await mkdir(join(checkpoints, 'SD15'), { recursive: true });
+  await writeFile(join(folder, 'main.py'), '');
+  await writeFile(join(checkpoints, 'put_checkpoints_here'), '');
+  const options: AcceptanceOptions = { ...unused, comfyui: folder, comfyuiPython: 'python3' };
+  const opened = () => openComfyui(options, { home, log, signal: new AbortController().signal });
+  await expect(opened()).rejects.toMatchObject({ code: 'USAGE' });
+  await writeFile(join(checkpoints, 'SD15', 'small.safetensors'), 'weights');
+  await expect(opened()).rejects.toMatchObject({ code: 'COMFYUI_NOT_STARTED' });
+  expect(await readdir(join(home, 'comfyui', 'models', 'checkpoints'))).toEqual(['small.safetensors']);
+  expect(await readFile(join(home, 'comfyui', 'models', 'checkpoints', 'small.safetensors'), 'utf8')).toBe('weights');
+  await writeFile(join(checkpoints, 'large.ckpt'), '');
+  await expect(opened()).rejects.toMatchObject({
+    ...{ code: 'USAGE', next: expect.stringContaining('SD15/small.safetensors, large.ckpt') as string },
+  });
 });
 
 it('a checkpoint is named as ComfyUI lists it, also in a folder of its own', async () => {

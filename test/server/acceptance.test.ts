@@ -45,20 +45,25 @@ async function acceptance(...args: string[]) {
   return { exitCode, stdout, stderr };
 }
 
+function tableRows(stdout: string) {
+  return stdout.split('\n').flatMap((line) => {
+    const [, holds, what, by] = /^(yes|NO) +(.+?) {2,}(.+)$/.exec(line) ?? [];
+    return what === undefined ? [] : [{ holds, what, by }];
+  });
+}
+
 it('proves the whole way with the simulated programs, says that they are, and fails for that', async () => {
   const home = join(folder, 'home');
   const programs = ['--comfyui', comfyui.address, '--comfyui-directory', directory, '--sd-scripts', standIn];
   const { exitCode, stdout } = await acceptance(...programs, '--home', home);
-  const rows = stdout.split('\n').flatMap((line) => {
-    const [, holds, what, by] = /^(yes|NO) +(.+?) {2,}(.+)$/.exec(line) ?? [];
-    return what === undefined ? [] : [{ holds, what, by }];
-  });
+  const rows = tableRows(stdout);
   expect(rows.filter(({ holds }) => holds === 'NO').map(({ what, by }) => [what, by])).toEqual([
     ['A real ComfyUI rendered', expect.stringContaining('SIMULATED')],
     ['A real sd-scripts trained', expect.stringContaining('SIMULATED')],
     ['Nothing was simulated', 'the run ended as simulated'],
   ]);
   expect(rows.filter(({ holds }) => holds === 'yes').map(({ what }) => what)).toEqual([
+    'The run came to its end',
     'Every image was rendered, fetched and decoded',
     'Every image has a caption of its own',
     'The dataset tells what it is',
@@ -76,6 +81,22 @@ it('proves the whole way with the simulated programs, says that they are, and fa
   expect(stdout).toContain(`everything lies in ${home}`);
   expect(await exists(join(directory, 'models', 'loras', 'acceptance_lora-simulated-v1.safetensors'))).toBe(true);
   // Not all was proven.
+  expect(exitCode).toBe(1);
+});
+
+it('of a run that fails it tells how far it came, and why it came no further', async () => {
+  const programs = ['--comfyui', comfyui.address, '--comfyui-directory', directory, '--sd-scripts', standIn];
+  const failing = ['--with', 'choose.scorer=["sh", "-c", "exit 3"]'];
+  const { exitCode, stdout, stderr } = await acceptance(...programs, ...failing, '--home', join(folder, 'failed'));
+  const rows = new Map(tableRows(stdout).map(({ what, holds, by = '' }) => [what, `${holds}: ${by}`]));
+  expect(rows.get('The run came to its end')).toMatch(/^NO: SCORER_FAILED: /);
+  expect(rows.get('Every image was rendered, fetched and decoded')).toMatch(/^yes: 4 of 4 files/);
+  expect(rows.get('Every image has a caption of its own')).toMatch(/^yes: /);
+  expect(rows.get('sd-scripts trained every planned step once')).toMatch(/^yes: /);
+  expect(rows.get('The epoch was chosen for a reason')).toBe('NO: none was chosen');
+  expect(rows.get('The LoRA is in ComfyUI')).toBe('NO: nothing was published');
+  expect(rows.get('Nothing is left behind')).toMatch(/^yes: /);
+  expect(stderr).toContain('[SCORER_FAILED]');
   expect(exitCode).toBe(1);
 });
 

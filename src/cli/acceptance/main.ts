@@ -13,7 +13,10 @@ const program = new Command('acceptance')
   .description('a whole character LoRA, small, with your own ComfyUI and sd-scripts; also on a CPU')
   .requiredOption('--comfyui <address or folder>', 'a running ComfyUI, or the folder of one, which is started then')
   .requiredOption('--sd-scripts <folder>', 'sd-scripts, or kohya_ss with sd-scripts in it')
-  .option('--checkpoint <name or path>', 'checkpoint for images and training; default: the only one that ComfyUI lists')
+  .option(
+    '--checkpoint <name or path>',
+    'checkpoint for images and training; default: the only one that this ComfyUI has',
+  )
   .option('--python <path>', "Python of sd-scripts' environment, and of ComfyUI's when it is started here")
   .option('--comfyui-python <path>', 'another Python for ComfyUI')
   .option('--comfyui-directory <folder>', 'for an address: the folder of that ComfyUI on this machine')
@@ -32,8 +35,7 @@ const program = new Command('acceptance')
     const { runAcceptance } = await import('./run-acceptance.js');
     const output = createOutput(options.json ?? false);
     try {
-      const proven = await runAcceptance(options, output);
-      process.exitCode = proven ? exitCodes.ok : exitCodes.failed;
+      process.exitCode = await runAcceptance(options, output);
     } catch (error) {
       output.error(error);
       process.exitCode = error instanceof TowerError ? exitCodeOf(error.code) : exitCodes.failed;

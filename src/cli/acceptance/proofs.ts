@@ -1,62 +1,71 @@
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 
 import sharp from 'sharp';
 
+import { namesIn } from '../../files/absent.js';
 import { exists } from '../../files/exists.js';
 import { sha256OfFile } from '../../files/sha256.js';
 import { readSafetensorsHeader, readTensorContents } from '../../training/safetensors.js';
-import type { CharacterLoraResult } from '../../workflows/character-lora.js';
-import { leftBehindProof, type LeftBehind } from './left-behind.js';
+import type { EndedRun } from './ended-run.js';
 import type { AcceptanceOptions } from './options.js';
-import type { Proof } from './proof.js';
+import { lookingFor, type Proof } from './proof.js';
 import type { RealComfyui } from './real-comfyui.js';
 
 interface ProofPlace {
   readonly comfyui: RealComfyui;
-  readonly leftBehind: LeftBehind;
   readonly options: AcceptanceOptions;
 }
 
 /** Looks at what is there now, not at what the run says of itself, wherever both can be had. */
-export async function proofsOf(result: CharacterLoraResult, place: ProofPlace): Promise<Proof[]> {
+export async function proofsOf(run: EndedRun, place: ProofPlace): Promise<Proof[]> {
   return [
-    ...(await programProofs(result, place)),
-    ...(await datasetProofs(result, place)),
-    ...trainingProofs(result),
-    ...(await loraProofs(result, place)),
-    leftBehindProof(place.leftBehind),
+    { what: 'The run came to its end', by: run.reason.split('\n', 1)[0] ?? '', holds: run.outcome !== 'failed' },
+    ...(await lookingFor('A real ComfyUI rendered', () => comfyuiProof(run, place))),
+    ...programProofs(run, place),
+    ...(await lookingFor('Every image was rendered, fetched and decoded', () => datasetProofs(run, place))),
+    ...trainingProofs(run),
+    ...(await lookingFor('The LoRA is in ComfyUI', () => loraProofs(run, place))),
   ];
 }
 
-async function programProofs(result: CharacterLoraResult, { comfyui, options }: ProofPlace): Promise<Proof[]> {
+async function comfyuiProof({ dataset }: EndedRun, { comfyui }: ProofPlace): Promise<Proof[]> {
   const { version, simulated, devices } = await comfyui.client.serverFacts();
+  const rendered = dataset === null ? [] : (await filesOf(dataset)).filter(isPicture);
+  const nothing = rendered.length === 0 ? ', but no image came of it' : '';
+  const by = `version ${version} on ${devices[0] ?? 'an unnamed device'}${simulated ? ', which is SIMULATED' : ''}${nothing}`;
+  return [{ what: 'A real ComfyUI rendered', by, holds: !simulated && rendered.length > 0 }];
+}
+
+function programProofs({ training, outcome, simulated }: EndedRun, { options }: ProofPlace): Proof[] {
+  const trainer = training?.simulated === true ? 'its stand-in, which is SIMULATED' : options.sdScripts;
   return [
     {
-      what: 'A real ComfyUI rendered',
-      by: `version ${version} on ${devices[0] ?? 'an unnamed device'}${simulated ? ', which is SIMULATED' : ''}`,
-      holds: !simulated,
-    },
-    {
       what: 'A real sd-scripts trained',
-      by: result.training?.simulated === true ? 'its stand-in, which is SIMULATED' : options.sdScripts,
-      holds: result.training?.simulated === false,
+      by: training === null ? 'no training came to its end' : trainer,
+      holds: training?.simulated === false,
     },
     {
       what: 'Nothing was simulated',
-      by: `the run ended as ${result.outcome}`,
-      holds: result.outcome === 'succeeded' && !result.simulated,
+      by: `the run ended as ${outcome}`,
+      holds: outcome === 'succeeded' && !simulated,
     },
   ];
 }
 
-async function datasetProofs(
-  { dataset, images, captions }: CharacterLoraResult,
-  { options }: ProofPlace,
-): Promise<Proof[]> {
+const isPicture = (name: string) => name.endsWith('.png');
+
+async function filesOf(dataset: string): Promise<string[]> {
+  return (await namesIn(join(dataset, 'images'))).sort();
+}
+
+async function datasetProofs({ dataset, images, captions }: EndedRun, { options }: ProofPlace): Promise<Proof[]> {
+  if (dataset === null) {
+    return [{ what: 'Every image was rendered, fetched and decoded', by: 'no dataset was begun', holds: false }];
+  }
   const folder = join(dataset, 'images');
-  const files = (await readdir(folder)).sort();
-  const pictures = files.filter((name) => name.endsWith('.png'));
+  const files = await filesOf(dataset);
+  const pictures = files.filter(isPicture);
   const sizes = await Promise.all(
     pictures.map((name) =>
       sharp(join(folder, name))
@@ -77,7 +86,7 @@ async function datasetProofs(
     },
     {
       what: 'Every image has a caption of its own',
-      by: `${texts.length} captions, ${new Set(texts).size} different, ${captions?.withoutMetadata ?? 0} without metadata`,
+      by: `${texts.length} captions, ${new Set(texts).size} different${captions === null ? '' : `, ${captions.withoutMetadata} without metadata`}`,
       holds: new Set(texts).size === options.images && texts.every((text) => text.trim() !== ''),
     },
     {
@@ -94,7 +103,7 @@ async function datasetProofs(
   ];
 }
 
-function trainingProofs({ training, chosen }: CharacterLoraResult): Proof[] {
+function trainingProofs({ training, chosen }: EndedRun): Proof[] {
   const loss = training?.trainLoss?.toFixed(4) ?? 'not reported';
   return [
     {
@@ -106,7 +115,7 @@ function trainingProofs({ training, chosen }: CharacterLoraResult): Proof[] {
   ];
 }
 
-async function loraProofs({ lora, proof }: CharacterLoraResult, { comfyui }: ProofPlace): Promise<Proof[]> {
+async function loraProofs({ lora, proof }: EndedRun, { comfyui }: ProofPlace): Promise<Proof[]> {
   if (lora?.outcome !== 'published') {
     return [{ what: 'The LoRA is in ComfyUI', by: lora?.reason ?? 'nothing was published', holds: false }];
   }

@@ -1,10 +1,11 @@
 import { closeSync, mkdirSync, openSync } from 'node:fs';
-import { mkdir, symlink, writeFile } from 'node:fs/promises';
-import { basename, isAbsolute, join, resolve } from 'node:path';
+import { mkdir, readdir, symlink, writeFile } from 'node:fs/promises';
+import { basename, extname, isAbsolute, join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 
 import { createComfyuiClient, type ComfyuiClient } from '../../comfyui/client.js';
 import { TowerError } from '../../errors.js';
+import { undefinedIfAbsent } from '../../files/absent.js';
 import { exists } from '../../files/exists.js';
 import { listDevices } from '../../gpu/devices.js';
 import type { Log } from '../../log/logger.js';
@@ -29,6 +30,8 @@ interface Place {
 }
 
 const readyLimitMs = 300_000;
+/** Of the files that ComfyUI lists as checkpoints. */
+const checkpointEndings = new Set(['.safetensors', '.sft', '.ckpt', '.pt', '.pt2', '.pth', '.bin', '.pkl']);
 const modelFolders = ['checkpoints', 'loras', 'vae', 'clip', 'text_encoders', 'diffusion_models', 'unet'];
 
 /**
@@ -66,7 +69,7 @@ async function startComfyui(options: AcceptanceOptions, { home, log, signal }: P
     });
   }
   const directory = join(home, 'comfyui');
-  await prepareFolders(directory, options);
+  await prepareFolders(directory, await checkpointFile(options));
   const port = await pickPort([]);
   const output = openLog(join(home, 'logs'));
   const onGpu = (await listDevices('nvidia-smi')).some(({ kind }) => kind === 'cuda');
@@ -135,28 +138,42 @@ export async function listedCheckpoint({ client, address }: RealComfyui, asked: 
   if (asked !== undefined) return listed.includes(asked) ? asked : basename(asked);
   const [only, ...others] = listed;
   if (only !== undefined && others.length === 0) return only;
-  throw new TowerError('USAGE', `ComfyUI at ${address} lists ${listed.length} checkpoints`, {
-    next: `Choose one by --checkpoint${listed.length === 0 ? '' : `: ${listed.slice(0, 8).join(', ')}`}.`,
-  });
+  throw noOneCheckpoint(`ComfyUI at ${address}`, listed);
 }
 
 /** Folders of its own, so that nothing of the user's ComfyUI is touched; a checkpoint is linked into them. */
-async function prepareFolders(directory: string, { comfyui, checkpoint }: AcceptanceOptions): Promise<void> {
+async function prepareFolders(directory: string, checkpoint: string): Promise<void> {
   for (const folder of modelFolders) await mkdir(join(directory, 'models', folder), { recursive: true });
   for (const folder of ['input', 'output', 'custom_nodes', 'front-end']) {
     await mkdir(join(directory, folder), { recursive: true });
   }
   await writeFile(join(directory, 'front-end', 'index.html'), '<!doctype html><title>ComfyUI</title>\n');
-  if (checkpoint === undefined) {
-    throw new TowerError('USAGE', '--checkpoint is missing: the ComfyUI that is started here has none of its own', {
-      next: 'Name a checkpoint file, or one of models/checkpoints of that ComfyUI.',
-    });
-  }
-  const own = join(resolve(comfyui), 'models', 'checkpoints', checkpoint);
+  const link = join(directory, 'models', 'checkpoints', basename(checkpoint));
+  if (!(await exists(link))) await symlink(checkpoint, link);
+}
+
+/** The file that is asked for, else the only one in that ComfyUI's models/checkpoints. @throws TowerError `NOT_FOUND`, `USAGE` */
+async function checkpointFile({ comfyui, checkpoint }: AcceptanceOptions): Promise<string> {
+  const folder = join(resolve(comfyui), 'models', 'checkpoints');
+  if (checkpoint === undefined) return join(folder, await onlyCheckpoint(folder));
+  const own = join(folder, checkpoint);
   const file = isAbsolute(checkpoint) || !(await exists(own)) ? resolve(checkpoint) : own;
   if (!(await exists(file))) throw new TowerError('NOT_FOUND', `${file} is not there`);
-  const link = join(directory, 'models', 'checkpoints', basename(file));
-  if (!(await exists(link))) await symlink(file, link);
+  return file;
+}
+
+async function onlyCheckpoint(folder: string): Promise<string> {
+  const names = (await readdir(folder, { recursive: true }).catch(undefinedIfAbsent)) ?? [];
+  const [only, ...others] = names.filter((name) => checkpointEndings.has(extname(name).toLowerCase())).sort();
+  if (only !== undefined && others.length === 0) return only;
+  throw noOneCheckpoint(folder, only === undefined ? [] : [only, ...others]);
+}
+
+function noOneCheckpoint(where: string, names: readonly string[]): TowerError {
+  const choices = names.length === 0 ? '' : `: ${names.slice(0, 8).join(', ')}`;
+  return new TowerError('USAGE', `there are ${names.length} checkpoints in ${where}, not one`, {
+    next: `Choose one by --checkpoint${choices}.`,
+  });
 }
 
 function openLog(folder: string): number {

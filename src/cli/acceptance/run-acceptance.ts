@@ -11,12 +11,13 @@ import { loadConfig } from '../../config/load-config.js';
 import { TowerError } from '../../errors.js';
 import { writeFileDurable } from '../../files/durable-write.js';
 import { createLog } from '../../log/create-log.js';
-import { buildCharacterReport, type CharacterReport } from '../../report/character-report.js';
+import type { CharacterReport } from '../../report/character-report.js';
 import type { CharacterLoraResult } from '../../workflows/character-lora.js';
 import { startCharacterRun } from '../character/start-character-lora.js';
 import { readJob } from '../character/read-job.js';
 import type { CommandContext } from '../command-context.js';
 import { durationText } from '../durations.js';
+import { exitCodeOf, exitCodes, type ExitCode } from '../exit-codes.js';
 import { interruptible } from '../interruption.js';
 import type { Output } from '../output.js';
 import { createProgressView } from '../runs/progress-view.js';
@@ -26,9 +27,10 @@ import { tableText } from '../table.js';
 import { startServer } from '../up/embedded-server.js';
 import { stopLivingTrainers } from '../up/stop-living-trainers.js';
 import { startControlWorker, startGpuWorker, type WorkerProcess } from '../up/tower-processes.js';
-import { readLeftBehind, type LeftBehind } from './left-behind.js';
+import { failedRun, recordsOf } from './ended-run.js';
+import { leftBehindProof, readLeftBehind } from './left-behind.js';
 import type { AcceptanceOptions } from './options.js';
-import type { Proof } from './proof.js';
+import { lookingFor, type Proof } from './proof.js';
 import { proofsOf } from './proofs.js';
 import { listedCheckpoint, openComfyui, type RealComfyui } from './real-comfyui.js';
 import { findSdScripts, type SdScriptsFolder } from './sd-scripts.js';
@@ -36,8 +38,8 @@ import { findSdScripts, type SdScriptsFolder } from './sd-scripts.js';
 /** For the end of a run that nobody waits for any more. */
 const endLimitMs = 120_000;
 
-/** Runs everything, prints the table of what was proven. @returns whether all of it was. */
-export async function runAcceptance(options: AcceptanceOptions, output: Output): Promise<boolean> {
+/** Runs everything, prints the table of what was proven, also for a run that has failed. @returns the exit code. */
+export async function runAcceptance(options: AcceptanceOptions, output: Output): Promise<ExitCode> {
   const home = resolve(options.home ?? (await mkdtemp(join(tmpdir(), 'tower-acceptance-'))));
   await mkdir(home, { recursive: true });
   output.say(`State directory ${home}`);
@@ -51,15 +53,20 @@ export async function runAcceptance(options: AcceptanceOptions, output: Output):
     try {
       const started = performance.now();
       const context = await contextIn(home, { options, comfyui, sdScripts, output });
-      const { result, leftBehind } = await runCharacter(context, { options, comfyui, sdScripts, log, signal });
-      const proofs = await proofsOf(result, { comfyui, leftBehind, options });
-      const { faults } = await buildCharacterReport(join(context.paths.runs, result.run));
+      const ended = await runCharacter(context, { options, comfyui, sdScripts, log, signal });
+      const records = await recordsOf(context, ended.workflowId);
+      const run = 'failure' in ended ? failedRun(ended.failure, records) : ended.result;
+      const proofs = [...(await proofsOf(run, { comfyui, options })), ...ended.leftBehind];
+      const faults = records?.faults ?? [];
       const took = durationText(performance.now() - started);
       output.result(
-        { home, took, proofs, faults, result },
+        { home, took, proofs, faults, result: run },
         [proofTable(proofs), faultsText(faults), `Took ${took}; everything lies in ${home}`].join('\n\n'),
       );
-      return proofs.every(({ holds }) => holds);
+      if (!('failure' in ended)) return proofs.every(({ holds }) => holds) ? exitCodes.ok : exitCodes.failed;
+      // In the JSON it is the reason of the result.
+      if (!output.json) output.error(ended.failure);
+      return ended.failure instanceof TowerError ? exitCodeOf(ended.failure.code) : exitCodes.failed;
     } finally {
       await comfyui.close();
     }
@@ -94,6 +101,10 @@ async function contextIn(
   return { ...loaded, output, paths: statePaths(loaded.home) };
 }
 
+type RunEnd = { readonly workflowId: string; readonly leftBehind: readonly Proof[] } & (
+  { readonly result: CharacterLoraResult } | { readonly failure: unknown }
+);
+
 async function runCharacter(
   context: CommandContext,
   {
@@ -103,7 +114,7 @@ async function runCharacter(
     log,
     signal,
   }: Parts & { readonly log: ReturnType<typeof createLog>; readonly signal: AbortSignal },
-): Promise<{ readonly result: CharacterLoraResult; readonly leftBehind: LeftBehind }> {
+): Promise<RunEnd> {
   const { fields } = await readJob(await jobOptions(options, { comfyui, sdScripts }));
   const server = await startServer(context, { log, signal });
   const workers: WorkerProcess[] = [];
@@ -117,14 +128,16 @@ async function runCharacter(
       const { workflowId } = await startCharacterRun(client, { job: fields });
       context.output.say(`Started ${workflowId}; Web UI ${server.uiAddress}`);
       const watched = watchWorkflow({ client, connection }, { workflowId }, view, signal);
-      const outcome = await watched.catch(async (error: unknown) => {
+      const end = await watched.then(endOf, async (error: unknown) => {
         // A trainer outlives its worker, and nobody would ever come back to this one.
         context.output.say(`ending ${workflowId}`);
         await endRun(client, workflowId);
-        throw endedBy(error, options);
+        return { failure: endedBy(error, options) };
       });
-      const result = resultOf(outcome);
-      return { result, leftBehind: await readLeftBehind(context, comfyui.client) };
+      const leftBehind = await lookingFor('Nothing is left behind', async () => [
+        leftBehindProof(await readLeftBehind(context, comfyui.client)),
+      ]);
+      return { workflowId, leftBehind, ...end };
     } finally {
       view.close();
       await connection.close();
@@ -137,10 +150,14 @@ async function runCharacter(
   }
 }
 
-function resultOf({ status, failure, result }: WorkflowOutcome): CharacterLoraResult {
-  if (status === 'completed') return result as CharacterLoraResult;
+function endOf({
+  status,
+  failure,
+  result,
+}: WorkflowOutcome): { result: CharacterLoraResult } | { failure: TowerError } {
+  if (status === 'completed') return { result: result as CharacterLoraResult };
   const { code = 'UNEXPECTED', message = 'no reason given', next = null } = failure ?? {};
-  throw new TowerError(code, message, next === null ? {} : { next });
+  return { failure: new TowerError(code, message, next === null ? {} : { next }) };
 }
 
 /** Asks a run to end, and waits until it has, but not for ever. */

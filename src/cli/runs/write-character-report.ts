@@ -28,7 +28,7 @@ export async function writeCharacterReport(
   output: string | undefined,
 ): Promise<void> {
   const { home, paths } = context;
-  const run = await runOf(paths.runs, name);
+  const run = await characterRunOf(paths.runs, name);
   const report = await buildCharacterReport(join(paths.runs, run));
   const { version } = JSON.parse(await readFile(join(packageRoot, 'package.json'), 'utf8')) as { version: string };
   const file = output === undefined ? join(home, 'reports', `${run}.html`) : resolve(output);
@@ -39,8 +39,8 @@ export async function writeCharacterReport(
   context.output.result({ file, jsonFile, report }, file);
 }
 
-/** The run that a workflow has worked on; a run that went on belongs to the workflow that came last. */
-async function runOf(runsDirectory: string, name: string): Promise<string> {
+/** The run that a workflow has worked on; a run that went on belongs to the workflow that came last. @throws TowerError `NOT_FOUND` */
+export async function characterRunOf(runsDirectory: string, name: string): Promise<string> {
   const runs = (await listRuns(runsDirectory)).filter((run) => runPattern.test(run));
   if (runs.includes(name)) return name;
   const [, short = '', version] = /^(?:character-lora\/)?(.+?)(?:\/(\d+))?$/.exec(name) ?? [];
