@@ -27,6 +27,8 @@ export interface ProducePromptsResult {
   readonly requested: number;
   readonly written: number;
   readonly failed: number;
+  /** How its prompts were drawn; missing when none were, and in older histories. */
+  readonly policy?: string;
   /** Scored jobs that were learned from; 0: the run explored. */
   readonly learnedFrom: number;
   readonly generation: number | null;
@@ -130,5 +132,6 @@ async function produce(
   display.row('Written', `${written} to incoming, ${archived} archived, ${made.paid.toFixed(4)} USD`);
   display.stage('done');
   const { failed, paid, simulated } = made;
-  return { reason, written, failed, learnedFrom: drawn.learnedFrom, generation, archived, paid, simulated };
+  const { policy, learnedFrom } = drawn;
+  return { reason, written, failed, policy, learnedFrom, generation, archived, paid, simulated };
 }

@@ -369,6 +369,20 @@ it('the log of the original counts good jobs as its own producer does, whatever 
   expect(block).toContain('Learned from: 30 jobs');
 });
 
+it.each([
+  ['uniform', 'the policy uniform learns nothing'],
+  ['patterns', 'no job in processed/ has a good score'],
+])('a run by the policy %s that has learned nothing says why', async (policy, why) => {
+  for (let number = 0; number < 30; number++) await scored(number, policy === 'uniform' ? 98 : 40, 'processed');
+  const tools = producer({ learning: { policy } });
+  const run = await begin(tools, 2);
+  await generateProduction(tools, { run }, options);
+  await publishProduction(tools, { run }, options);
+  const block = readFileSync(world.path('cron', 'producer_cron.log'), 'utf8');
+  expect(block).toContain(`Nothing learned, ${why}: random topics and styles`);
+  expect(block).toContain('Learned from: 0 jobs');
+});
+
 it('a job that taught and cannot be archived is told, with the reason', async () => {
   await history();
   const tools = producer();

@@ -174,6 +174,26 @@ describe('failures', () => {
       /lora: \/l\/e-v1\.safetensors\n {2}no alias: .* was not put there by Tower, so it stays$/,
     );
   });
+
+  describe('stand with what came of a producer run', () => {
+    const made = { written: 20, requested: 20, failed: 0, archived: 0, recovered: 0, learnedFrom: 0, paid: 0 };
+    const result = { ...made, outcome: 'produced', reason: '3 prompts wait', generation: 1, simulated: false };
+    const textOf = (changes: object) =>
+      outcomeText({
+        ...{ ...snapshot({}), type: 'producePrompts', status: 'completed', failure: null },
+        ...{ closedAt: '2026-01-31T13:00:00.000Z', result: { ...result, ...changes } },
+      });
+
+    it.each([
+      ['thompson', 'explored: no job of the styles and categories that are set has a score yet'],
+      ['patterns', 'explored: no job in processed/ has a good score'],
+      ['uniform', 'explored: the policy uniform learns nothing'],
+      [undefined, 'explored: there was nothing to learn from'],
+    ])('and with why one by the policy %s has learned nothing', (policy, text) => {
+      expect(textOf({ policy })).toContain(text);
+      expect(textOf({ policy, learnedFrom: 5 })).toContain('generation 1: learned from 5 scored jobs');
+    });
+  });
 });
 
 describe('problems that status names', () => {

@@ -27,6 +27,7 @@ const data = (name: string) => readFileSync(world.path('data', name), 'utf8').tr
 const producer = {
   ...{
     generation: 5,
+    policy: 'thompson',
     learnedFrom: 25,
     good: { jobs: 20, minimumScore: 90, averageScore: 97 },
     patterns: ['casual', 'gesellschaft'],
@@ -63,7 +64,7 @@ it('a producer run is the guide’s block, once', async () => {
 `);
   await logs.producerRun('produce/12', { ...producer, learnedFrom: 0 });
   await logs.producerSkipped('produce/13', '30 prompts wait, more than 24');
-  expect(log('producer_cron.log')).toContain('random topics and styles');
+  expect(log('producer_cron.log')).toContain('has a score yet: random topics and styles');
   expect(log('producer_cron.log')).toContain('Nothing generated: 30 prompts wait, more than 24');
 });
 

@@ -1,3 +1,4 @@
+import { whyExplored } from '../../syntx/learning/why-explored.js';
 import type { CleanQueueResult } from '../../workflows/clean.js';
 import type { ConsumePromptsResult } from '../../workflows/consume.js';
 import type { MonitorQueueResult } from '../../workflows/monitor.js';
@@ -11,7 +12,7 @@ export function producedLines(result: ProducePromptsResult): string[] {
     ...recoveredLine,
     `  ${reason}${result.simulated ? ' [simulated]' : ''}`,
     learnedFrom === 0
-      ? '  explored: there are no scored jobs to learn from'
+      ? `  explored: ${whyExplored(result.policy)}`
       : `  generation ${generation ?? '-'}: learned from ${learnedFrom} scored jobs`,
     `  ${written} of ${requested} prompts written, ${failed} failed, ${archived} jobs archived, ${result.paid.toFixed(4)} USD`,
   ];

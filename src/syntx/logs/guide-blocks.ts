@@ -1,6 +1,10 @@
+import { whyExplored } from '../learning/why-explored.js';
+
 /** What a producer run did, for `producer_cron.log`. */
 export interface ProducerBlock {
   readonly generation: number;
+  /** How it has drawn: `thompson`, `patterns`, `uniform`. */
+  readonly policy: string;
   /** Jobs that it learned from; 0 draws at random. */
   readonly learnedFrom: number;
   /** Of these, the ones with a good score: how many, from which score on, and their mean. */
@@ -42,11 +46,11 @@ export function runLine(run: string): string {
 
 /** The block of a producer run, as the guide shows it. */
 export function producerBlock(run: string, block: ProducerBlock): string {
-  const { generation, prompts, learnedFrom, good, patterns } = block;
+  const { generation, prompts, policy, learnedFrom, good, patterns } = block;
   const successful = prompts.filter(({ error }) => error === null).length;
   const learned =
     learnedFrom === 0
-      ? ['   ℹ️ No high-quality jobs yet: random topics and styles']
+      ? [`   ℹ️ Nothing learned, ${whyExplored(policy)}: random topics and styles`]
       : [
           `   ✅ Found ${good.jobs} high-quality jobs (score >= ${good.minimumScore})`,
           ...(good.averageScore === null ? [] : [`   📊 Avg Score: ${rounded(good.averageScore)}/100`]),

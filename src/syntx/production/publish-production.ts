@@ -46,7 +46,7 @@ export async function publishProduction(
     paid: outcome?.paid ?? (await run.spent(log)),
   });
   await logs.producerRun(name, {
-    generation: plan.generation,
+    ...{ generation: plan.generation, policy: plan.policy },
     learnedFrom: plan.learnedFrom?.sampleCount ?? 0,
     good: plan.good ?? { minimumScore: 0, jobs: plan.learnedFrom?.sampleCount ?? 0, averageScore: null },
     patterns: aheadOf(plan),
