@@ -252,6 +252,20 @@ describe('a fault', () => {
     expect(await queue.claimed(job)).toMatchObject({ faults: [{ kind: 'WRAPPER_TIMED_OUT' }] });
   });
 
+  it('that was noted by an attempt that failed afterwards counts once: a time-out is tried again, late', async () => {
+    service.faults = [{ times: 1, fault: { kind: 'status', status: 504, detail: 'Gateway Time-out' } }];
+    await world.put('incoming', first, { prompt });
+    const job = await claim();
+    const note = queue.noteFault.bind(queue);
+    queue.noteFault = async (...noted) => {
+      queue.noteFault = note;
+      await note(...noted);
+      throw Object.assign(new Error('EIO: i/o error, fsync'), { syscall: 'fsync' });
+    };
+    expect(await failure(calibrateJob(request(job), options))).toMatchObject({ retryable: true, retryAfterMs: 1000 });
+    expect((await queue.claimed(job)).faults).toHaveLength(1);
+  });
+
   it('that passes leaves a score', async () => {
     service.faults = [{ times: 1, fault: { kind: 'reset' } }];
     await world.put('incoming', first, { prompt });

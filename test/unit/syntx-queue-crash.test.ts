@@ -47,7 +47,8 @@ const good = consumer(async (queue, job) => {
 });
 const poor = consumer((queue, job) => queue.complete(job, scored(poorAnswer)));
 const fault = consumer(async (queue, job) => {
-  await queue.noteFault(job, { kind: 'WRAPPER_FAILED', error: 'HTTPError: Server Error 500', detail: '' });
+  const at = '2026-01-05T04:01:02.643Z';
+  await queue.noteFault(job, { kind: 'WRAPPER_FAILED', error: 'HTTPError: Server Error 500', detail: '', at });
   await queue.fail(job, { ...call, error: 'HTTPError: Server Error 500' });
 });
 const returned = consumer((queue, job) => queue.giveBack(job));

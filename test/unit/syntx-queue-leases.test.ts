@@ -71,7 +71,7 @@ describe('leases', () => {
       queue.complete(lost, scored(goodAnswer)),
       queue.fail(lost, call),
       queue.storeAnswer(lost, 'p', answer),
-      queue.noteFault(lost, { kind: 'k', error: 'e', detail: 'd' }),
+      queue.noteFault(lost, { kind: 'k', error: 'e', detail: 'd', at: now.toISOString() }),
       queue.claimed(lost),
     ]) {
       expect(await failure(attempt)).toMatchObject({ code: 'LEASE_LOST', retryable: false });

@@ -142,8 +142,8 @@ describe('a fault', () => {
     await world.put('incoming', first);
     const job = await claim();
     const fault = { kind: 'WRAPPER_TIMED_OUT', error: 'Timeout after 1800s', detail: '' };
-    await queue.noteFault(job, { ...fault, durationMs: 15 });
-    await queue.noteFault(job, { ...fault, durationMs: 1_800_004 });
+    await queue.noteFault(job, { ...fault, durationMs: 15, at: '2026-01-05T04:01:02.643Z' });
+    await queue.noteFault(job, { ...fault, durationMs: 1_800_004, at: '2026-01-05T05:01:02.643Z' });
     const { sessionId, wrapper, workerId } = call;
     await queue.fail(job, { sessionId, wrapper, workerId });
     expect(world.metadata('error', `${first}__retry1`)).toMatchObject({
@@ -158,7 +158,12 @@ describe('a fault', () => {
     expect(world.names('error')).toEqual([`${first}__retry1.json`, `${first}__retry1.txt`]);
     expect(await queue.retry()).toMatchObject({ requeued: [`${first}__retry1`] });
     const job = await claim(2);
-    const fault = { kind: 'WRAPPER_TIMED_OUT', error: 'Timeout after 1800s', detail: 'no answer' };
+    const fault = {
+      kind: 'WRAPPER_TIMED_OUT',
+      error: 'Timeout after 1800s',
+      detail: 'no answer',
+      at: '2026-01-05T04:01:02.643Z',
+    };
     expect(await queue.noteFault(job, fault)).toMatchObject([fault]);
     expect((await queue.claimed(job)).faults).toMatchObject([fault]);
     const settled = await queue.fail(job, call);

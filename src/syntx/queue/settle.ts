@@ -112,15 +112,20 @@ export async function settleFault(
   });
 }
 
-/** Notes what went wrong with a claimed job. @returns all that went wrong with it so far. @throws TowerError `LEASE_LOST` */
+/**
+ * Notes what went wrong with a claimed job, once for its time: the first attempt may have failed when all was written.
+ *
+ * @returns all that went wrong with it so far. @throws TowerError `LEASE_LOST`
+ */
 export async function noteFault(
   store: QueueStore,
   reference: LeaseReference,
-  fault: Omit<NotedFault, 'at'>,
+  fault: NotedFault,
 ): Promise<readonly NotedFault[]> {
   return store.change(async () => {
     const lease = await store.leases.require(reference);
-    const faults = [...lease.faults, { ...fault, at: store.now().toISOString() }];
+    const isNoted = lease.faults.some(({ at }) => at === fault.at);
+    const faults = isNoted ? lease.faults : [...lease.faults, fault];
     await store.leases.write({ ...lease, faults });
     return faults;
   });

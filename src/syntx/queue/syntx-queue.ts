@@ -125,8 +125,8 @@ export class SyntxQueue {
     return findAnswer(this.#store, baseName, question);
   }
 
-  /** Counts a fault of a claimed job. @returns all of its faults. @throws TowerError `LEASE_LOST` */
-  async noteFault(reference: LeaseReference, fault: Omit<NotedFault, 'at'>): Promise<readonly NotedFault[]> {
+  /** Counts a fault of a claimed job, once for its time. @returns all of its faults. @throws TowerError `LEASE_LOST` */
+  async noteFault(reference: LeaseReference, fault: NotedFault): Promise<readonly NotedFault[]> {
     return noteFault(this.#store, reference, fault);
   }
 

@@ -147,7 +147,8 @@ async function ask(
     if (!(error instanceof WrapperFault)) throw error;
     const { code, upstreamError, detail, status } = error;
     const durationMs = Math.round(performance.now() - started);
-    const noted = () => queue.noteFault(job, { kind: code, error: upstreamError, detail, durationMs });
+    const fault = { kind: code, error: upstreamError, detail, durationMs, at: new Date().toISOString() };
+    const noted = () => queue.noteFault(job, fault);
     const faults = await untilStored(noted, { ...options, what: 'fault', storePauseMs });
     const entry = {
       ...{ key: `${job.token}-${faults.length}`, prompt: job.prompt, response: null, error: upstreamError },
