@@ -238,7 +238,7 @@ describe('a fault', () => {
   });
 
   it('of a service that says very much of itself is told in some lines', async () => {
-    const chain = Array.from({ length: 100_000 }, (_, index) => `wrapper ${index} \ud83d`);
+    const chain = Array.from({ length: 10_000 }, (_, index) => `wrapper ${index} \ud83d`);
     const fault = await faultOf({ kind: 'chain', chain });
     expect(fault).toMatchObject({
       code: 'WRAPPER_MISMATCH',
@@ -248,6 +248,20 @@ describe('a fault', () => {
       expect(text.length).toBeLessThan(700);
       expect(Buffer.from(text).toString()).toBe(text);
     }
+  });
+
+  it('an answer that nobody could read back from the queue is none', async () => {
+    const body = (length: number) =>
+      JSON.stringify({ response: 'x'.repeat(length), metadata: { wrapper_chain: ['syntex_wrapper_sigma'] } });
+    const answer = (length: number): Fault => ({
+      ...{ kind: 'replace', body: body(length), contentType: 'application/json' },
+    });
+    expect(await faultOf(answer(2 ** 20))).toMatchObject({
+      ...{ code: 'WRAPPER_ANSWER_INVALID', retryable: false },
+      message: 'POST /api/chat: expected an answer of at most 1 MiB, found more',
+    });
+    service.faults = [{ times: 1, fault: answer(2 ** 19) }];
+    expect((await client().ask(prompt, 'sigma')).response).toHaveLength(2 ** 19);
   });
 
   it('a silent service is timed out as a whole, also while it sends', async () => {

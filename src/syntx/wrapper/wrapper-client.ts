@@ -37,7 +37,8 @@ export interface WrapperAnswer {
 
 const chatPath = '/api/chat';
 const workingPath = '/resonanz/chat';
-const answerLimit = 32 * 1024 * 1024;
+/** Far above 4096 tokens, and far below the size from which metadata with an answer in them are not read. */
+const answerLimit = 2 ** 20;
 const detailLimit = 300;
 
 /** What the original sends (contract syntx 3.2). */
@@ -205,7 +206,11 @@ function retryAfterOf(header: unknown): number | undefined {
 function connectionFault(name: string, error: unknown): WrapperFault {
   const { code, message = 'no reason given' } = error as { code?: string; message?: string };
   if (message.includes('maxContentLength')) {
-    return answerInvalid(name, `expected at most ${answerLimit} bytes`, 'ValueError: Invalid response format');
+    return answerInvalid(
+      name,
+      'expected an answer of at most 1 MiB, found more',
+      'ValueError: Invalid response format',
+    );
   }
   const reason = code === undefined || message.includes(code) ? message : `${code} ${message}`;
   return unreachable(name, reason || (code ?? 'no reason given'));
