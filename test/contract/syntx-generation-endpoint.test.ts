@@ -1,7 +1,14 @@
+import { Readable } from 'node:stream';
+import { createGzip } from 'node:zlib';
+
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 
 import { failure, withServer } from '../support/server-faults.js';
 import { llmKey, LlmWorld, plan } from '../support/llm-world.js';
+
+function* repeat<Value>(value: Value): Generator<Value> {
+  for (;;) yield value;
+}
 
 let world: LlmWorld;
 beforeEach(async () => {
@@ -72,6 +79,52 @@ it('goes through the proxy of the environment, not for an endpoint on this machi
   ).finally(() => vi.unstubAllEnvs());
   expect(asked).toEqual(['http://endpoint.invalid/v1/chat/completions']);
   expect(world.made).toHaveLength(1);
+});
+
+it.each(['as it is', 'compressed'])('reads no answer without end, %s', async (form) => {
+  await withServer(
+    (request, response) => {
+      request.resume();
+      response.writeHead(200, form === 'compressed' ? { 'content-encoding': 'gzip' } : {});
+      const endless = Readable.from(repeat(Buffer.alloc(2 ** 16, 'x')));
+      if (form === 'compressed') endless.pipe(createGzip()).pipe(response);
+      else endless.pipe(response);
+    },
+    async (address) => {
+      expect(await failure(world.generate(plan('Yoga'), { baseUrl: `${address}/v1` }))).toMatchObject({
+        ...{ code: 'LLM_ANSWER_INVALID', details: { counts: { other: 1 } } },
+        message: expect.stringContaining('expected an answer of at most 4 MiB, found more') as string,
+      });
+    },
+  );
+});
+
+it('makes no prompt of a text that went on and on; it is paid, and the others are made', async () => {
+  const usage = { prompt_tokens: 10, completion_tokens: 100_000 };
+  await withServer(
+    (request, response) => {
+      let body = '';
+      request.on('data', (part: Buffer) => (body += part.toString()));
+      request.on('end', () => {
+        const content = body.includes('Yoga') ? 'Om. '.repeat(30_000) : 'Ein Prompt.';
+        const answer = { model: 'm', usage, choices: [{ finish_reason: 'stop', message: { content } }] };
+        response.setHeader('content-type', 'application/json').end(JSON.stringify(answer));
+      });
+    },
+    async (address) => {
+      const { failed, made } = await world.generate(plan('Yoga', 'Robotik'), { baseUrl: `${address}/v1` });
+      expect(made).toEqual([1]);
+      expect(failed).toMatchObject([
+        {
+          failure: 'long',
+          error: 'Error: the text has 120000 characters, more than 100000',
+          paid: expect.any(Number) as number,
+        },
+      ]);
+      expect(failed[0]!.paid).toBeGreaterThan(0);
+      expect(JSON.stringify(world.calls).length).toBeLessThan(10_000);
+    },
+  );
 });
 
 it('follows no redirect: the key goes nowhere else', async () => {

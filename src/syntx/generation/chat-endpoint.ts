@@ -40,6 +40,9 @@ const noKey = 'none';
 
 const limitMarginMs = 5_000;
 
+/** Far above what a prompt takes, with all that a model thinks before it; an answer that does not end fills no memory. */
+const mostMebibytes = 4;
+
 /** One OpenAI-compatible chat endpoint. Calls are not repeated here, and no error or log shows the key. */
 export class ChatEndpoint {
   readonly #client: OpenAI;
@@ -99,6 +102,9 @@ export class ChatEndpoint {
   }
 
   #chatError(error: unknown): ChatError {
+    if (error instanceof Error && rootCause(error).message.startsWith('maxContentLength')) {
+      return new ChatError('other', `expected an answer of at most ${mostMebibytes} MiB, found more`);
+    }
     if (error instanceof APIConnectionError) return new ChatError('connection', this.#shown(rootCause(error).message));
     const message = this.#shown(error instanceof Error ? error.message : error);
     if (error instanceof APIError) return ChatError.ofStatus(error.status as number | undefined, error.code, message);
@@ -135,6 +141,7 @@ async function fetchExplained(url: string | URL | Request, init: RequestInit = {
     ...{ method: init.method ?? 'GET', data: init.body, signal: init.signal ?? undefined },
     headers: Object.fromEntries(new Headers(init.headers)),
     ...{ responseType: 'text', transformResponse: [], validateStatus: null, maxRedirects: 0 },
+    maxContentLength: mostMebibytes * 2 ** 20,
     ...(isLoopback(address) && { proxy: false as const }),
   });
   const isOk = status >= 200 && status < 300;

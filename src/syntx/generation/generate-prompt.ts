@@ -22,6 +22,9 @@ import { requestText, sentText, type RequestContext } from './request-text.js';
 import type { NearDuplicates } from './similarity.js';
 import { mostRefusals, mostSimilar, refusalPauseMs, transportPausesMs } from './time-limits.js';
 
+/** No prompt is nearly as long; what is, is a model that went on and on. */
+const mostCharacters = 100_000;
+
 export interface PromptTools {
   readonly endpoint: ChatEndpoint;
   /** Of the whole run. */
@@ -103,6 +106,11 @@ class PromptAttempt {
       if (stripped(text) === '') {
         await this.#recordPaid(answer, { sent, cost, error: 'the text is empty' });
         return this.#failed('empty', 'Error: the model answered with an empty text');
+      }
+      if (text.length > mostCharacters) {
+        const error = `the text has ${text.length} characters, more than ${mostCharacters}`;
+        await this.#recordPaid({ ...answer, text: null, refusal: null }, { sent, cost, error });
+        return this.#failed('long', `Error: ${error}`);
       }
       const duplicate = this.#tools.known.find(text);
       if (duplicate !== undefined) {

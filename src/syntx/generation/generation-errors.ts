@@ -30,6 +30,7 @@ const kinds: Readonly<Record<PromptFailure, Kind>> = {
   refused: { code: 'PROMPTS_REFUSED', next: 'Take other topics, or another model.' },
   similar: { code: 'PROMPTS_SIMILAR', next: 'Take more topics, a higher temperature, or a higher similarity limit.' },
   empty: { code: 'LLM_ANSWER_INVALID', next: 'Check the parameters: a limit of tokens may be too low for this model.' },
+  long: { code: 'LLM_ANSWER_INVALID', next: 'Check the parameters: limit the tokens of an answer.' },
   input: { code: 'TOPIC_EMPTY', next: 'Remove the empty topic from the configuration.' },
 };
 

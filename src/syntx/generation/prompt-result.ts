@@ -34,7 +34,7 @@ export interface MadePrompt extends Tried {
   readonly simulated: boolean;
 }
 
-export type PromptFailure = ChatFailure | 'refused' | 'similar' | 'empty' | 'input';
+export type PromptFailure = ChatFailure | 'refused' | 'similar' | 'empty' | 'long' | 'input';
 
 /** A prompt that could not be made. */
 export interface FailedPrompt extends Tried {
