@@ -15,7 +15,15 @@ import type { PauseControl } from './pause-control.js';
 import { waitForPlace } from './place-while-paused.js';
 import { hostWorkPolicy } from './policies.js';
 import type { ReviewAnswer, ReviewControl } from './review-control.js';
-import { withinLimit } from './stage-limit.js';
+import { StageClock, withinLimit } from './stage-limit.js';
+
+/** What a new execution has to know of the rendering so far. */
+export interface RenderTurns {
+  /** How often it made way for more urgent work. */
+  yields: number;
+  /** How long it has lasted, for its limit. */
+  clock: StageClock;
+}
 
 /** What the stages of one run share. */
 export interface CharacterParts {
@@ -26,8 +34,7 @@ export interface CharacterParts {
   readonly pause: PauseControl;
   readonly review: ReviewControl;
   readonly slot: CharacterSlot;
-  /** How often the rendering made way for more urgent work. */
-  readonly turns: { yields: number };
+  readonly turns: RenderTurns;
   /** Asked between two turns on the GPU: goes on in a new execution when the history has grown long. */
   readonly moveOn: () => Promise<void>;
 }
@@ -112,8 +119,8 @@ async function renderImages({
 }: CharacterParts): Promise<{ readonly images: ImageCounts; readonly simulated: boolean }> {
   const host = proxyActivities<CharacterHostActivities>(hostWorkPolicy(placement));
   display.stage('render');
-  const limit = { stage: 'generate', limitMs: checked.timeoutMs.generate, pause };
-  return withinLimit(limit, async () => {
+  const limit = { stage: 'generate', limitMs: checked.timeoutMs.generate, pause, clock: turns.clock };
+  const rendered = await withinLimit(limit, async () => {
     const turn = await renderDataset({
       run,
       checked,
@@ -128,6 +135,8 @@ async function renderImages({
     });
     return { images: await host.finishImages({ run }), simulated: turn.simulated };
   });
+  turns.clock = new StageClock();
+  return rendered;
 }
 
 async function captionImages({

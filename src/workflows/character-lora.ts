@@ -25,7 +25,7 @@ import type {
 } from '../activities/character/interfaces.js';
 import type { Placement, TowerActivities, TrainedOutcome } from '../activities/interfaces.js';
 import { asCancellation } from './cancellation.js';
-import { makeDataset } from './character-dataset.js';
+import { makeDataset, type RenderTurns } from './character-dataset.js';
 import { CharacterDisplay } from './character-display.js';
 import { makeLora, type CharacterLora } from './character-train.js';
 import { CharacterSlot } from './character-slot.js';
@@ -35,6 +35,7 @@ import { sharingPlace, waitForPlace } from './place-while-paused.js';
 import { briefPolicy, hostWorkPolicy } from './policies.js';
 import { requireInput } from './require-input.js';
 import { ReviewControl } from './review-control.js';
+import { StageClock } from './stage-limit.js';
 
 /**
  * Input of `characterLora`. By hand: `temporal workflow start --type characterLora --task-queue tower --workflow-id
@@ -49,6 +50,8 @@ export interface CharacterLoraInput {
   readonly run?: string | undefined;
   /** Handed on by an execution whose history has grown long. */
   readonly yields?: number;
+  /** Handed on, too: how long the rendering has lasted without its pauses, in ms. */
+  readonly renderingMs?: number;
 }
 
 export interface CharacterLoraResult {
@@ -114,7 +117,7 @@ function logUnrecorded(error: unknown): void {
 /** What a person may have typed after `temporal workflow start --input`. @throws ApplicationFailure `BAD_INPUT` */
 function checkedInput(input: CharacterLoraInput | undefined): CharacterLoraInput {
   const given = requireInput('characterLora', input);
-  const names = ['job', 'host', 'run', 'yields'];
+  const names = ['job', 'host', 'run', 'yields', 'renderingMs'];
   const faults = Object.keys(given)
     .filter((name) => !names.includes(name))
     .map((name) => `${name}: expected one of job, host, run`);
@@ -144,7 +147,7 @@ interface RunProgress {
 }
 
 async function runCharacter(
-  { job, host: wantedHost, run, yields = 0 }: CharacterLoraInput,
+  { job, host: wantedHost, run, yields = 0, renderingMs = 0 }: CharacterLoraInput,
   controls: CharacterControls,
 ): Promise<CharacterLoraResult> {
   const { display, pause, slot } = controls;
@@ -157,7 +160,8 @@ async function runCharacter(
 
   const owner = { checked, pause, slot, display };
   await waitForPlace(owner);
-  return sharingPlace(owner, () => madeWithPlace({ job, run, yields }, { ...controls, checked, placement, host }));
+  const given = { job, run, turns: { yields, clock: new StageClock(renderingMs) } };
+  return sharingPlace(owner, () => madeWithPlace(given, { ...controls, checked, placement, host }));
 }
 
 interface PlacedControls extends CharacterControls {
@@ -167,7 +171,7 @@ interface PlacedControls extends CharacterControls {
 }
 
 async function madeWithPlace(
-  { job, run, yields }: Pick<CharacterLoraInput, 'job' | 'run'> & { readonly yields: number },
+  { job, run, turns }: Pick<CharacterLoraInput, 'job' | 'run'> & { readonly turns: RenderTurns },
   { checked, placement, host, ...controls }: PlacedControls,
 ): Promise<CharacterLoraResult> {
   const { display, pause, progress } = controls;
@@ -177,8 +181,10 @@ async function madeWithPlace(
   Object.assign(progress, { run: prepared.run, host });
   display.prepared(prepared);
 
-  const turns = { yields };
-  const moveOn = () => goOnInNewExecution({ job, host: placement.host, run, ...turns }, pause);
+  const moveOn = () => {
+    const { yields, clock } = turns;
+    return goOnInNewExecution({ job, host: placement.host, run, yields, renderingMs: clock.spentMs }, pause);
+  };
   const parts = { ...controls, checked, prepared, placement, turns, moveOn };
   const dataset = await makeDataset(parts);
   const lora = await makeLora(parts);
@@ -199,7 +205,7 @@ async function madeWithPlace(
     dataset: prepared.dataset,
     images: dataset.images,
     captions: dataset.captions,
-    ...turns,
+    yields: turns.yields,
     ...lora,
     simulated,
   };

@@ -18,15 +18,47 @@ type Reason = Awaited<ReturnType<CharacterTowerActivities['waitingReasons']>>[nu
 /** So much later than its limit a stage may be told to end. */
 const tower = proxyActivities<CharacterTowerActivities>({ ...briefPolicy, scheduleToCloseTimeout: '10 seconds' });
 
+/** How long a stage with a limit has lasted so far, pauses left out. */
+export class StageClock {
+  #before: number;
+  #since: number | undefined;
+
+  /** @param spentMs - What the stage has lasted in executions before this one. */
+  constructor(spentMs = 0) {
+    this.#before = spentMs;
+  }
+
+  get spentMs(): number {
+    return this.#before + (this.#since === undefined ? 0 : Date.now() - this.#since);
+  }
+
+  start(): void {
+    this.#since = Date.now();
+  }
+
+  stop(): void {
+    this.#before = this.spentMs;
+    this.#since = undefined;
+  }
+}
+
+export interface StageLimit {
+  readonly stage: string;
+  /** `null`: as long as it takes. */
+  readonly limitMs: number | null;
+  readonly pause: PauseControl;
+  /** Of a stage that may go on in a new execution. */
+  readonly clock?: StageClock;
+}
+
 /**
  * Runs a stage that may last so long: waiting for the GPU counts, a pause does not.
  *
- * @param limitMs `null`: as long as it takes.
  * @throws ApplicationFailure `STAGE_TIMED_OUT` when the limit passes first, with what the stage was waiting for (a full disk,
  * a GPU without room); the stage has ended in order then.
  */
 export async function withinLimit<Result>(
-  { stage, limitMs, pause }: { readonly stage: string; readonly limitMs: number | null; readonly pause: PauseControl },
+  { stage, limitMs, pause, clock = new StageClock() }: StageLimit,
   work: () => Promise<Result>,
 ): Promise<Result> {
   if (limitMs === null) return work();
@@ -36,7 +68,7 @@ export async function withinLimit<Result>(
   let reason: Reason | undefined;
   void watch
     .run(async () => {
-      await passed(limitMs, pause);
+      await passed(limitMs, pause, clock);
       // Before the end: the server forgets what its activities were waiting for.
       return patched('stage-limit-reason') ? waitedFor() : undefined;
     })
@@ -60,12 +92,12 @@ export async function withinLimit<Result>(
 }
 
 /** Resolves when so much time has passed outside pauses. */
-async function passed(limitMs: number, pause: PauseControl): Promise<void> {
-  for (let left = limitMs; left > 0;) {
+async function passed(limitMs: number, pause: PauseControl, clock: StageClock): Promise<void> {
+  while (clock.spentMs < limitMs) {
     await pause.moving();
-    const since = Date.now();
-    await condition(() => pause.standsStill, left);
-    left -= Date.now() - since;
+    clock.start();
+    await condition(() => pause.standsStill, limitMs - clock.spentMs);
+    clock.stop();
   }
 }
 

@@ -98,6 +98,15 @@ it('a daily training starts after the present image of a character run, which go
   expect(comfyui.statistics().renders.filter(({ prefix }) => prefix?.includes('character_'))).toHaveLength(14 + 2);
 });
 
+/** Limits of stages that the execution which runs at present has set itself, in seconds. */
+async function stageTimers(workflowId: string): Promise<number[]> {
+  const { events } = await machine.tower.client.workflow.getHandle(workflowId).fetchHistory();
+  return (events ?? []).flatMap(({ timerStartedEventAttributes: timer }) => {
+    const seconds = Number(timer?.startToFireTimeout?.seconds ?? 0);
+    return seconds > 1_000 ? [seconds] : [];
+  });
+}
+
 /** Waits until a run has a rendering in this state. */
 function rendering(workflowId: string, state: 'waiting' | 'running') {
   return waitUntil(`a ${state} rendering of ${workflowId}`, async () => {
@@ -135,8 +144,11 @@ it('two equal runs take turns on the GPU, and one alone is not interrupted (W19)
   comfyui.change({ renderMs: 300 });
   const rendersOf = (name: string) =>
     comfyui.statistics().renders.filter(({ prefix }) => prefix?.includes(`character_${name}_v1/`));
+  const limitMinutes = 20;
   const start = (name: string, count: number) =>
-    startCharacterLora(machine.tower.client, { job: { ...smallJob, name, count } });
+    startCharacterLora(machine.tower.client, {
+      job: { ...smallJob, name, count, limits: { generate: { timeoutMinutes: limitMinutes } } },
+    });
   const one = await start('One', 60);
   // Alone for longer than a turn of 1.2 s, and than the first seconds, in which nobody makes way.
   await waitUntil('24 images', () => rendersOf('one').length >= 24);
@@ -159,6 +171,10 @@ it('two equal runs take turns on the GPU, and one alone is not interrupted (W19)
   const results = await Promise.all([one.result(), two.result()]);
 
   expect(turnsOf().slice(0, 4)).toEqual(['one', 'two', 'one', 'two']);
+  // The new executions went on with what the limit of the rendering had left: 24 images took more than 7 s.
+  const [left, ...others] = await stageTimers(one.workflowId);
+  expect(others).toEqual([]);
+  expect(left).toBeLessThan(limitMinutes * 60 - 7);
   for (const [index, { images, yields, training, lora }] of results.entries()) {
     const [name, count] = index === 0 ? (['one', 60] as const) : (['two', 36] as const);
     expect(images).toEqual({ planned: count, accepted: count, rejected: 0 });
