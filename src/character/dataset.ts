@@ -63,11 +63,13 @@ export interface ReserveRequest {
 export async function reserveRun(request: ReserveRequest): Promise<Reservation> {
   const existing = request.job.dataset;
   if (existing !== undefined) await requireDataset(existing);
-  for (;;) {
-    const record = (await findOwn(request)) ?? (await reserveNext(request));
-    if (record !== undefined && (existing !== undefined || (await takeDataset(record, request)))) {
+  for (let taken = 0; ;) {
+    const record = (await findOwn(request)) ?? (await reserveNext(request, taken));
+    if (record === undefined) continue;
+    if (existing !== undefined || (await takeDataset(record, request))) {
       return { ...reservationOf(record), runDirectory: join(request.runs, record.run) };
     }
+    taken = Math.max(taken, record.number);
   }
 }
 
@@ -95,10 +97,13 @@ async function findOwn({ runs, job, owner }: ReserveRequest): Promise<Reservatio
   return own;
 }
 
-/** @returns `undefined` when another caller took the number first. */
-async function reserveNext(request: ReserveRequest): Promise<ReservationRecord | undefined> {
+/**
+ * @param taken - The highest number whose dataset folder was found to be somebody else's.
+ * @returns `undefined` when another caller took the number first.
+ */
+async function reserveNext(request: ReserveRequest, taken: number): Promise<ReservationRecord | undefined> {
   const { runs, datasets, job, owner } = request;
-  const number = await nextNumber({ runs, datasets, name: job.name });
+  const number = Math.max(taken + 1, await nextNumber({ runs, datasets, name: job.name }));
   const run = `character_${slugOf(job.name)}_v${number}`;
   const dataset = job.dataset ?? job.outputDir ?? join(datasets, `${folderNameOf(job.name)}-v${number}`);
   const content: ReservationRecord = { run, number, owner, dataset, token: randomUUID() };
@@ -112,11 +117,13 @@ async function reserveNext(request: ReserveRequest): Promise<ReservationRecord |
 /** The number after the highest of this slug, in whatever case the folders are written. */
 async function nextNumber({ runs, datasets, name }: { runs: string; datasets: string; name: string }): Promise<number> {
   const slug = slugOf(name);
+  const folder = folderNameOf(name).toLowerCase();
   const runPattern = runNamePattern(name);
   const ofRuns = (await namesIn(runs)).map((candidate) => runPattern.exec(candidate)?.[1]);
   const ofDatasets = (await namesIn(datasets)).map((candidate) => {
     const [, base, number] = /^(.+)-v(\d{1,9})$/.exec(candidate) ?? [];
-    return base !== undefined && slugOf(base) === slug ? number : undefined;
+    // A long name ends in a hash, which is another one for the slug.
+    return base !== undefined && (slugOf(base) === slug || base.toLowerCase() === folder) ? number : undefined;
   });
   return 1 + [...ofRuns, ...ofDatasets].reduce((highest, number) => Math.max(highest, Number(number ?? 0)), 0);
 }

@@ -82,6 +82,15 @@ describe('a run and its dataset', () => {
     }
   });
 
+  it('a long name whose run is gone gets the next number, whatever its case', async () => {
+    const name = 'Elara of the Northern Woods '.repeat(4);
+    const first = await reserve('a', { name });
+    await rm(first.runDirectory, { recursive: true });
+    const second = await reserve('b', { name });
+    expect([first.number, second.number]).toEqual([1, 2]);
+    expect(await reserve('c', { name })).toMatchObject({ number: 3 });
+  });
+
   it('outputDir is used when it is new or empty, and never when it has files of others', async () => {
     const outputDir = join(folders.root, 'mine');
     expect(await reserve('a', { outputDir })).toMatchObject({ dataset: outputDir, number: 1 });
