@@ -10,8 +10,8 @@ import { outputFiles } from './run-files.js';
 
 /**
  * Whether the newest launch has trained the LoRA that was ordered: it said `model saved.`, it ended with 0 where its end is on record,
- * it never reported a fault, and the file is of this launch and valid. Neither line nor exit code would be enough: sd-scripts
- * ends with 0 when it finds no images, and a file may be a leftover.
+ * it never reported a fault, and the file is valid. Neither line nor exit code would be enough: sd-scripts ends with 0 when it
+ * finds no images. The file is of this launch, because one that was there before was set aside.
  */
 export async function checkOutput(
   order: LaunchedOrder,
@@ -19,7 +19,7 @@ export async function checkOutput(
 ): Promise<ArtefactCheck> {
   const launch = (await readLaunches(runDirectory(order.run.runDirectory))).at(-1);
   if (launch === undefined) return { valid: false, reason: 'the trainer was not started yet' };
-  const { exit, spec, files, process } = launch;
+  const { exit, spec, files } = launch;
   const { summary } = await summarizeLaunch(files, driver);
   if (summary.last('error') !== undefined) return { valid: false, reason: 'the trainer reported a fault' };
   if (summary.last('done') === undefined) return { valid: false, reason: 'the trainer has not saved its LoRA' };
@@ -33,7 +33,6 @@ export async function checkOutput(
     simulated: order.trainer.simulated,
     comment: order.comment,
     modules: trainedModules(summary.start?.facts ?? {}),
-    newerThan: Date.parse(process.launchedAt),
   });
 }
 

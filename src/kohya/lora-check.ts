@@ -26,8 +26,6 @@ export interface LoraExpectation {
   readonly comment: string;
   /** Modules that the trainer said it trains. */
   readonly modules?: { readonly textEncoder: number; readonly unet: number } | undefined;
-  /** Milliseconds; an older file is a leftover. */
-  readonly newerThan?: number | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -38,9 +36,6 @@ export const simulatedComment = '[simulated]';
 type Modules = ReadonlyMap<string, Readonly<Record<TensorRole, SafetensorsTensor>>>;
 type TensorRole = 'down' | 'up' | 'alpha';
 
-/** File times are coarser than the clock of the launcher on some file systems. */
-const clockTolerance = 2_000;
-
 /**
  * Proves that a file is a trained LoRA of this order (contract kohya.md, section 7): modules complete and of the ordered rank and
  * alpha, U-Net and text encoder present as ordered, no number NaN or infinite, and `lora_up`, which starts at zero, not all zero.
@@ -49,14 +44,10 @@ const clockTolerance = 2_000;
 export async function checkLora(path: string, expectation: LoraExpectation): Promise<ArtefactCheck> {
   const found = await stat(path).catch(undefinedIfAbsent);
   if (found === undefined) return { valid: false, reason: `there is no ${path}` };
-  const { newerThan, signal } = expectation;
-  if (newerThan !== undefined && found.mtimeMs + clockTolerance < newerThan) {
-    return { valid: false, reason: `${path} is older than the training` };
-  }
   try {
     const fault = await loraFault(path, expectation);
     if (fault !== undefined) return { valid: false, reason: `${path}: ${fault}` };
-    return { valid: true, path, sha256: await sha256OfFile(path, signal), bytes: found.size };
+    return { valid: true, path, sha256: await sha256OfFile(path, expectation.signal), bytes: found.size };
   } catch (error) {
     const damaged = error instanceof TowerError || (error as NodeJS.ErrnoException).code === 'ENOENT';
     if (!damaged) throw error;

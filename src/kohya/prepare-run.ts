@@ -1,5 +1,9 @@
+import { join } from 'node:path';
+
 import { TowerError } from '../errors.js';
 import { writeFileDurable, writeJsonDurable } from '../files/durable-write.js';
+import { exists } from '../files/exists.js';
+import { setAside } from '../training/set-aside.js';
 import type { TrainerDriver } from '../training/trainer-driver.js';
 import { checkDataset, type DatasetCheck } from './check-dataset.js';
 import { configFile, configValues, datasetFile, type ConfigFile } from './config-files.js';
@@ -7,12 +11,12 @@ import { planHeldOut } from './held-out.js';
 import type { KohyaOrder, Rung } from './order.js';
 import { refuseChangedDataset } from './refuse-changed-dataset.js';
 import { refuseLostGpu } from './refuse-lost-gpu.js';
-import { kohyaRunFiles, type KohyaPlan } from './run-files.js';
+import { kohyaRunFiles, outputFiles, type KohyaPlan } from './run-files.js';
 import { samplePromptsFile } from './samples.js';
 
 /**
  * Checks the data set and writes the trainer's input files, those of every rung at once, and the plan. The same input gives the same
- * bytes.
+ * bytes. A finished LoRA of an earlier launch is set aside.
  *
  * @throws TowerError `KOHYA_DATASET_INVALID`, `DATASET_CHANGED`, `GPU_LOST`, `KOHYA_OPTION_UNSUPPORTED`.
  */
@@ -42,6 +46,17 @@ export async function prepareRun(order: KohyaOrder, driver: Pick<TrainerDriver, 
     await writeFileDurable(files.dataset(number), datasetFile(rung.options, run.images));
   }
   await writeJsonDurable(files.plan, planOf(order, check, heldOut));
+  await setAsideLeftovers(order);
+}
+
+/** What the next launch is judged by has to be its own; times tell nothing where a clock was set. */
+async function setAsideLeftovers({ run, rungs }: KohyaOrder): Promise<void> {
+  const { broken: brokenFolder } = kohyaRunFiles(run.runDirectory);
+  for (const { output } of rungs) {
+    const lora = join(output, outputFiles.lora(run.outputName));
+    if (!(await exists(lora))) continue;
+    await setAside(lora, { brokenFolder, fault: 'it is of an earlier launch', log: run.log });
+  }
 }
 
 function configOf({ run, rungs, comment }: KohyaOrder, { output }: Rung, heldOutShare: number | undefined): ConfigFile {

@@ -6,8 +6,8 @@ import { renameDurable } from '../files/durable-write.js';
 import type { Log } from '../log/logger.js';
 
 /**
- * Moves a torn state into `brokenFolder` under a new name: it is never resumed from and never deleted. Several processes may look
- * at the same time (a pause, and the follower of the trainer that it ended); one of them moves.
+ * Moves a torn state, or a file of an earlier launch, into `brokenFolder` under a new name: it is never used and never deleted.
+ * Several processes may look at the same time (a pause, and the follower of the trainer that it ended); one of them moves.
  */
 export async function setAside(
   path: string,
@@ -21,5 +21,5 @@ export async function setAside(
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
     throw error;
   }
-  log.warn({ checkpoint: path, movedTo: broken, fault }, 'set a torn checkpoint aside');
+  log.warn({ path, movedTo: broken, fault }, 'set aside what the trainer had left');
 }

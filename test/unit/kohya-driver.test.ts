@@ -89,6 +89,20 @@ it('prepares the same files each time: configuration and data set of every rung,
   });
 });
 
+it('a finished LoRA of an earlier launch is set aside, so that none is taken for that of the next', async () => {
+  const run = await bench.run('leftover');
+  const driver = await createKohyaDriver({ ...run, installation, python: 'python3', precision: 'no' });
+  for (const output of ['output', 'output-rung-2']) {
+    await mkdir(join(run.runDirectory, output));
+    await writeFile(join(run.runDirectory, output, 'elara_lora.safetensors'), output);
+    await writeFile(join(run.runDirectory, output, 'elara_lora-000001.safetensors'), output);
+  }
+  await driver.prepare();
+  expect(await readdir(join(run.runDirectory, 'output'))).toEqual(['elara_lora-000001.safetensors']);
+  expect(await readdir(join(run.runDirectory, 'output-rung-2'))).toEqual(['elara_lora-000001.safetensors']);
+  expect(await readdir(join(run.runDirectory, 'broken'))).toHaveLength(2);
+});
+
 it('says how far apart its states are, also by the record: a pause waits for the next one', async () => {
   const run = await bench.run('seldom', { options: { max_train_epochs: 10, save_every_n_epochs: 5 } });
   const driver = createSimulatedKohyaDriver(run);
