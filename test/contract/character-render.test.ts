@@ -120,6 +120,20 @@ it('ends as soon as too few images can be accepted, and not before (W8)', async 
   expect((await accepted()).length).toBeLessThan(25);
 });
 
+it('a turn that makes way with its last image has none to come back for (W19)', async () => {
+  // So long that the rendering asks in the middle of an image.
+  server.change({ renderMs: 600 });
+  run = await made({ name: 'Two', count: 2, minImages: 1 });
+  let asked = 0;
+  const wanted = () => {
+    if (server.statistics().renders.length === 0) return undefined;
+    asked += 1;
+    return { reason: 'daily training waits' };
+  };
+  expect(await render(wanted)).toMatchObject({ accepted: 2, stopped: null });
+  expect(asked).toBe(1);
+});
+
 it('gives the GPU back when more urgent work asks for it before ComfyUI has answered (W8, W19)', async () => {
   await server.close();
   const reason = 'daily training waits';

@@ -66,7 +66,9 @@ export async function renderDataset(
       if (left === undefined) break;
       throwIfHopeless(receiver);
       const stopped = await turn.render(left, turnOptions);
-      if (stopped !== null) return await turn.result(stopped, turnOptions.client);
+      // With the last image nothing is left that it would have to come back for.
+      if (stopped !== null && (await turn.remaining()) !== undefined)
+        return await turn.result(stopped, turnOptions.client);
     }
     return await turn.result(null, turnOptions.client);
   } finally {
