@@ -8,6 +8,7 @@ import type {
   PublishRecord,
 } from '../activities/character/interfaces.js';
 import type { TrainedOutcome } from '../activities/interfaces.js';
+import { waitedFor } from './cancellation.js';
 import type { CharacterParts } from './character-dataset.js';
 import { cleared, untilPaused } from './character-render.js';
 import { nothingSaved } from './pause-control.js';
@@ -53,7 +54,8 @@ async function trainLora({ checked, prepared, placement, display, pause }: Chara
 async function deliverLora(parts: CharacterParts): Promise<Omit<CharacterLora, 'training'>> {
   const { checked, prepared, placement, display, pause } = parts;
   const { run } = prepared;
-  const host = proxyActivities<CharacterHostActivities>(hostWorkPolicy(placement));
+  // What is published by the time the run ends has to be on its record.
+  const host = proxyActivities<CharacterHostActivities>(waitedFor(hostWorkPolicy(placement)));
   display.stage('choose');
   const chosen = await host.chooseEpoch({ run });
   display.chose(chosen);

@@ -12,6 +12,7 @@ import { readEpochs, readKohyaPlan } from '../../kohya/epochs.js';
 import type { ServiceOptions } from '../../service-options.js';
 import { runDirectory } from '../../training/run-directory.js';
 import { readSettled, type Settled } from '../../training/settle.js';
+import { Turns } from '../../turns.js';
 import { withHeartbeat } from '../heartbeat.js';
 import { checked, runSchema } from '../inputs.js';
 import type { WorkerEnvironment } from '../worker-environment.js';
@@ -27,6 +28,9 @@ type Deliver = Pick<CharacterHostActivities, 'chooseEpoch' | 'publishLora' | 'pu
 
 /** `chooseEpoch`, `publishLora`, `publishAlias` and `recordCharacter`: from a finished training to a LoRA in ComfyUI and its record. */
 export function deliverRun(environment: WorkerEnvironment): Deliver {
+  // An attempt that the server has given up, on a machine that was suspended, must not write the draft of the next one.
+  const deliveries = new Turns();
+  const publishInTurn = (...request: Parameters<typeof publish>) => deliveries.take(() => publish(...request));
   return {
     chooseEpoch: (input) =>
       stageWork<object, ChosenEpoch>(environment, delivering(input), async (run, options) => {
@@ -44,12 +48,12 @@ export function deliverRun(environment: WorkerEnvironment): Deliver {
 
     publishLora: (input) =>
       stageWork<object, PublishRecord>(environment, delivering(input), (run, options) =>
-        publish(run, { loras: () => loraDirectory(environment), alias: false }, options),
+        publishInTurn(run, { loras: () => loraDirectory(environment), alias: false }, options),
       ),
 
     publishAlias: (input) =>
       stageWork<object, PublishedLora>(environment, delivering(input), async (run, options) => {
-        const published = await publish(run, { loras: () => loraDirectory(environment), alias: true }, options);
+        const published = await publishInTurn(run, { loras: () => loraDirectory(environment), alias: true }, options);
         if (published.outcome === 'published') return published;
         throw new TowerError('NOTHING_DELIVERED', `${run.paths.directory} has published no LoRA: ${published.reason}`);
       }),
