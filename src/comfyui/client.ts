@@ -20,7 +20,7 @@ import {
   type PromptQueue,
   type SystemStats,
 } from './answers.js';
-import { GraphRejectedError } from './comfyui-errors.js';
+import { ComfyuiAnswerTooLargeError, GraphRejectedError } from './comfyui-errors.js';
 import { downloadOutput, type DownloadedOutput } from './download-output.js';
 import type { Graph } from './graph.js';
 import { ComfyuiHttp, nameOf, parseJson, type HttpRequest } from './http.js';
@@ -85,7 +85,7 @@ export interface ComfyuiClient {
   queue(options?: RequestOptions): Promise<PromptQueue>;
   /** `GET /history/<id>` (4). @returns `undefined` when ComfyUI does not know the prompt or has not ended it. */
   history(promptId: string, options?: RequestOptions): Promise<FinishedPrompt | undefined>;
-  /** Ids of the newest finished prompts, of whomever. */
+  /** Ids of the newest finished prompts, of whomever; of fewer where graphs of others are too large for one answer. */
   recentHistory(maxItems: number, options?: RequestOptions): Promise<readonly string[]>;
   /** `GET /api/jobs/<id>` (5). @returns `unsupported` where ComfyUI is older than 0.6.0. */
   job(promptId: string, options?: RequestOptions): Promise<Job | 'unknown' | 'unsupported'>;
@@ -170,8 +170,15 @@ export function createComfyuiClient({ baseUrl, log, timeouts }: ComfyuiClientOpt
       const found = await http.json(get(`/history/${encodeURIComponent(promptId)}`, options), historySchema);
       return found[promptId];
     },
-    recentHistory: (maxItems, options = {}) =>
-      http.json(get('/history', options, { query: { max_items: maxItems } }), historyIdsSchema),
+    async recentHistory(maxItems, options = {}) {
+      for (let items = maxItems; ; items = Math.ceil(items / 4)) {
+        try {
+          return await http.json(get('/history', options, { query: { max_items: items } }), historyIdsSchema);
+        } catch (error) {
+          if (!(error instanceof ComfyuiAnswerTooLargeError) || items <= 1) throw error;
+        }
+      }
+    },
 
     async job(promptId, options = {}) {
       if (!hasJobs) return 'unsupported';

@@ -40,8 +40,15 @@ export class ComfyuiAnswerError extends TowerError {
   }
 }
 
-/** What a proxy answers while the server behind it is away; ComfyUI itself says none of them. */
-const gatewayStatuses = new Set([502, 503, 504]);
+/** More than any answer to this request has, but for graphs of others that hold whole pictures. Not retryable. */
+export class ComfyuiAnswerTooLargeError extends ComfyuiAnswerError {
+  constructor(request: string, limitBytes: number) {
+    super(request, `an answer of at most ${limitBytes / 1024 ** 2} MiB`, 'a larger one');
+  }
+}
+
+/** What a proxy answers while the server behind it is away (520 to 530: Cloudflare's); ComfyUI itself says none of them. */
+const gatewayStatuses = new Set([502, 503, 504, 520, 521, 522, 523, 524, 525, 526, 527, 530]);
 
 /** An answer with an error status. 5xx is retryable. */
 export function errorOfStatus(request: string, status: number, body: string): TowerError {

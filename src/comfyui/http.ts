@@ -6,7 +6,13 @@ import axios, { isAxiosError, type AxiosInstance, type AxiosResponse } from 'axi
 import { z } from 'zod';
 
 import { TowerError } from '../errors.js';
-import { ComfyuiAnswerError, ComfyuiTimeoutError, ComfyuiUnreachableError, errorOfStatus } from './comfyui-errors.js';
+import {
+  ComfyuiAnswerError,
+  ComfyuiAnswerTooLargeError,
+  ComfyuiTimeoutError,
+  ComfyuiUnreachableError,
+  errorOfStatus,
+} from './comfyui-errors.js';
 import { parsePythonJson } from './python-json.js';
 
 export interface HttpRequest {
@@ -170,8 +176,7 @@ function isAccepted({ status }: AxiosResponse<unknown>, { accept = [] }: HttpReq
 function connectionError(request: HttpRequest, error: unknown): unknown {
   if (!isAxiosError(error)) return error;
   if (error.message.startsWith('maxContentLength')) {
-    const limit = `an answer of at most ${answerLimitBytes / 1024 ** 2} MiB`;
-    return new ComfyuiAnswerError(nameOf(request), limit, 'a larger one');
+    return new ComfyuiAnswerTooLargeError(nameOf(request), answerLimitBytes);
   }
   if (error.code === 'ECONNABORTED' || error.code === 'ETIMEDOUT') {
     return new ComfyuiTimeoutError(nameOf(request), request.timeoutMs);

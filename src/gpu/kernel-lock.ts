@@ -8,6 +8,7 @@ import { execa } from 'execa';
 import { z } from 'zod';
 
 import { describeError, TowerError } from '../errors.js';
+import { namingFullDisk } from '../files/disk-full.js';
 import { writeJsonDurable } from '../files/durable-write.js';
 import { holderRecordSchema, type HolderRecord } from './holder-record.js';
 import { GpuBusyError } from './launch-errors.js';
@@ -52,10 +53,11 @@ const stateSchema = z.object({ held: z.boolean(), holder: holderRecordSchema.nul
  * Takes a kernel lock without waiting and holds it: the GPU's while rendering, or any other (state directory).
  *
  * @throws GpuBusyError when it is taken.
- * @throws TowerError `LOCK_FAILED` (retryable) when the launcher does not start or the lock file cannot be opened.
+ * @throws TowerError `LOCK_FAILED` (retryable) when the launcher does not start or the lock file cannot be opened, `DISK_FULL`
+ * (retryable) of the folder for temporary files.
  */
 export async function holdLock(request: LockRequest, { python }: { python: string }): Promise<HeldLock> {
-  const folder = await mkdtemp(join(tmpdir(), 'tower-lock-'));
+  const folder = await namingFullDisk(tmpdir(), () => mkdtemp(join(tmpdir(), 'tower-lock-')));
   try {
     const specPath = join(folder, 'spec.json');
     await writeJsonDurable(specPath, { version: 1, ...request });

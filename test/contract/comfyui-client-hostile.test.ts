@@ -48,6 +48,18 @@ function flood(response: ServerResponse): void {
   more();
 }
 
+test('of a history with huge graphs of others, as much is read as fits', async () => {
+  const asked: (string | null)[] = [];
+  const client = await facing((request, response) => {
+    const items = new URL(request.url ?? '', 'http://comfyui').searchParams.get('max_items');
+    asked.push(items);
+    if (Number(items) > 4) response.writeHead(200, { 'content-encoding': 'gzip' }).end(bomb);
+    else response.writeHead(200).end('{"a": {}, "b": {}}');
+  }, 5_000);
+  expect(await client.recentHistory(64)).toEqual(['a', 'b']);
+  expect(asked).toEqual(['64', '16', '4']);
+});
+
 describe('answers', () => {
   test.each<{
     what: string;
