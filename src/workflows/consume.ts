@@ -17,6 +17,7 @@ import type {
 } from '../activities/syntx/interfaces.js';
 import { asCancellation } from './cancellation.js';
 import { briefPolicy } from './policies.js';
+import { inClosing } from './prompt-closing.js';
 import { PromptDisplay } from './prompt-display.js';
 import { checkPromptInput, logicalTimeOf, requirePromptId } from './prompt-input.js';
 import { calibrationPolicy } from './prompt-policies.js';
@@ -73,7 +74,7 @@ export async function consumePrompts(input?: ConsumePromptsInput): Promise<Consu
   try {
     await run.work();
   } finally {
-    await CancellationScope.nonCancellable(() => tower.closeConsumer({ consumer, counts: run.counts }));
+    await inClosing((last) => last.closeConsumer({ consumer, counts: run.counts }));
   }
   run.markAtEnd();
   display.stage('done');
@@ -171,7 +172,7 @@ class ConsumerRun {
       const fault = CancellationScope.current().consideredCancelled ? 'CANCELLED' : faultOf(error);
       if (fault.startsWith('WRAPPER_')) return this.#giveUp(job);
       if (fault === 'LEASE_LOST') return 'lost';
-      await CancellationScope.nonCancellable(() => tower.giveBackPrompt({ job }));
+      await inClosing((last) => last.giveBackPrompt({ job }));
       throw asCancellation(error);
     }
   }

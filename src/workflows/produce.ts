@@ -1,8 +1,9 @@
-import { CancellationScope, isCancellation, log, patched, proxyActivities, rootCause } from '@temporalio/workflow';
+import { isCancellation, log, patched, proxyActivities, rootCause } from '@temporalio/workflow';
 
 import type { ProductionDecision, SyntxActivities } from '../activities/syntx/interfaces.js';
 import { asCancellation, waitedFor } from './cancellation.js';
 import { briefPolicy } from './policies.js';
+import { inClosing } from './prompt-closing.js';
 import { PromptDisplay } from './prompt-display.js';
 import { checkPromptInput, logicalTimeOf, requirePromptId } from './prompt-input.js';
 import { generationPolicy, promptWorkPolicy } from './prompt-policies.js';
@@ -87,9 +88,7 @@ async function recordFailure(failed: {
   const { run, logicalTime, error } = failed;
   const why = isCancellation(error) ? 'cancelled on request' : (rootCause(error) ?? 'no reason given');
   try {
-    await CancellationScope.nonCancellable(() =>
-      tower.recordNoProduction({ run, reason: why.slice(0, 500), logicalTime }),
-    );
+    await inClosing((last) => last.recordNoProduction({ run, reason: why.slice(0, 500), logicalTime }));
   } catch (notRecorded) {
     // Why the run has failed says more than why that could not be noted, often for the same reason.
     log.warn('a failed run is not in the history', { run, reason: rootCause(notRecorded) ?? null });

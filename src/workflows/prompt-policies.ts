@@ -33,6 +33,9 @@ export function generationPolicy({
   };
 }
 
+/** What a cancelled run still does: the next one takes up what a full disk keeps it from. */
+export const closingPolicy: ActivityOptions = { ...briefPolicy, scheduleToCloseTimeout: '5 minutes' };
+
 /** Looks at the whole queue and its logs, which may be large; its first attempt has no run to ask for a heartbeat's period. */
 export const lookPolicy: ActivityOptions = {
   ...briefPolicy,

@@ -152,6 +152,28 @@ describe('while a consumer is at work', () => {
     expect(await settledJobs()).toBe(before + 1);
   });
 
+  it('a cancellation ends it as cancelled also where its job cannot be given back, after minutes at most', async () => {
+    const before = await settledJobs();
+    await fill(1);
+    machine.service.faults = [{ times: 1, fault: { kind: 'status', status: 500, detail: 'name is not defined' } }];
+    const run = await startConsumePrompts(machine.tower.client, { wrapper: 'sigma', batch: 1 });
+    await waiting(run.workflowId, 'WRAPPER_FAILED');
+    await meet('EACCES');
+    await run.cancel();
+    await expect(run.result()).rejects.toMatchObject({ cause: { name: 'CancelledFailure' } });
+    await noTrouble();
+    const { events } = await run.fetchHistory();
+    const closing = (events ?? []).flatMap(({ activityTaskScheduledEventAttributes: scheduled }) =>
+      /^(giveBackPrompt|closeConsumer)$/.test(scheduled?.activityType?.name ?? '') ? [scheduled] : [],
+    );
+    expect(closing.map((scheduled) => Number(scheduled?.scheduleToCloseTimeout?.seconds))).toEqual([300, 300]);
+    expect(await machine.levels()).toMatchObject({ incoming: 0, processing: 1 });
+    const next = await machine.tick({ kind: 'consume', wrapper: 'sigma', batch: 1 });
+    expect(next).toMatchObject({ result: { claimed: 1, unscored: 0, takenBack: 1 } });
+    expect(await settledJobs()).toBe(before + 1);
+    expect(await machine.faults()).toEqual([]);
+  });
+
   it('a clock that is set back by two days changes nothing of it', async () => {
     const before = await settledJobs();
     await fill(4);
