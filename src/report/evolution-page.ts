@@ -40,7 +40,8 @@ function simulatedText(report: EvolutionReport): string | undefined {
   return prompts ? 'these prompts come from a simulated endpoint' : undefined;
 }
 
-function figures({ trend, day, generations, costs, goodScore }: EvolutionReport): Html[] {
+function figures(report: EvolutionReport): Html[] {
+  const { trend, day, generations, goodScore } = report;
   const today = trend.find((entry) => entry.day === day);
   const made = generations.reduce((sum, { prompts }) => sum + prompts.filter(({ job }) => job !== null).length, 0);
   return [
@@ -51,8 +52,16 @@ function figures({ trend, day, generations, costs, goodScore }: EvolutionReport)
       today === undefined ? '–' : `${Math.round((100 * today.good) / today.scores)} %`,
       `with ${goodScore} and more`,
     ),
-    figure(`${costs.paid.toFixed(4)} USD`, `paid for ${countText(costs.calls)} calls`),
+    costFigure(report),
   ];
+}
+
+function costFigure({ costs, unpricedModels }: EvolutionReport): Html {
+  const { calls, paid } = costs;
+  const unknown = unpricedModels.join(', ');
+  if (calls === 0 && unknown !== '') return figure('–', `paid: no price for ${unknown}`);
+  const without = unknown === '' ? '' : `, without those of ${unknown}`;
+  return figure(`${paid.toFixed(4)} USD`, `paid for ${countText(calls)} calls${without}`);
 }
 
 function trendSection({ trend, byWrapper }: EvolutionReport): Html {
@@ -158,13 +167,13 @@ function runsTable(generations: EvolutionReport['generations']): Html {
         <th>Ahead</th>
       </tr>
       ${generations.map(
-        ({ run, generation, learnedFrom, prompts, paid }) =>
+        ({ run, generation, learnedFrom, prompts, paid, priced }) =>
           html`<tr>
             <td class="name">${run.replace(/^produce-/, '')}</td>
             <td class="number">${learnedFrom === null ? '–' : generation}</td>
             <td class="number">${learnedFrom?.sampleCount ?? 'explored'}</td>
             <td class="number">${prompts.filter(({ job }) => job !== null).length} of ${prompts.length}</td>
-            <td class="number">${paid.toFixed(4)}</td>
+            <td class="number">${priced === false && paid === 0 ? 'no price' : paid.toFixed(4)}</td>
             <td class="why">
               ${learnedFrom === null ? '' : [...learnedFrom.topStyles, ...learnedFrom.topCategories].join(', ')}
             </td>

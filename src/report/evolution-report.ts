@@ -62,6 +62,8 @@ export interface EvolutionReport {
   readonly worst: readonly ReportedPrompt[];
   /** Of the day. */
   readonly costs: Costs;
+  /** Models without a price that were asked on the day: what they cost nobody knows. */
+  readonly unpricedModels: readonly string[];
   readonly goodScore: number;
   /** Something of the day is simulated. */
   readonly simulated: boolean;
@@ -112,6 +114,7 @@ export async function buildEvolutionReport({ files, syntx }: EvolutionSources, d
     worst: await Promise.all(worst.map((job) => reported(files, job))),
     incomingLimits: { low: syntx.monitor.incomingLow, high: syntx.monitor.incomingHigh },
     costs: await readCosts(files.dataLogDirectory, day),
+    unpricedModels: [...new Set(generations.filter(({ priced }) => priced === false).map(({ model }) => model))],
     ...{ simulated: simulatedPrompts || simulatedAnswers, simulatedPrompts, simulatedAnswers },
   };
 }

@@ -36,8 +36,10 @@ export interface ProducePromptsResult {
   readonly archived: number;
   /** Prompts of interrupted runs that are in the queue now. */
   readonly recovered: number;
-  /** USD. */
+  /** USD; 0 without a price. */
   readonly paid: number;
+  /** Whether a price is set for the model; missing when nothing was made, and in older histories. */
+  readonly priced?: boolean | undefined;
   readonly simulated: boolean;
 }
 
@@ -128,9 +130,10 @@ async function produce(
 
   display.stage('write');
   const { written, archived, generation } = await work.publishPrompts({ run });
-  display.row('Written', `${written} to incoming, ${archived} archived, ${made.paid.toFixed(4)} USD`);
+  const cost = made.priced === false && made.paid === 0 ? 'no price for this model' : `${made.paid.toFixed(4)} USD`;
+  display.row('Written', `${written} to incoming, ${archived} archived, ${cost}`);
   display.stage('done');
-  const { failed, paid, simulated } = made;
+  const { failed, paid, priced, simulated } = made;
   const { policy, learnedFrom } = drawn;
-  return { reason, written, failed, policy, learnedFrom, generation, archived, paid, simulated };
+  return { reason, written, failed, policy, learnedFrom, generation, archived, paid, priced, simulated };
 }

@@ -383,6 +383,23 @@ it.each([
   expect(block).toContain('Learned from: 0 jobs');
 });
 
+it('whether anybody knows the cost of a run is recorded with it', async () => {
+  const priced = [];
+  for (const [index, model] of ['gpt-4o', 'own-model'].entries()) {
+    const tools = producer({ generation: { model } });
+    const at = { logicalTime: `2026-01-06T0${index}:00:00.000Z`, count: 1, force: true };
+    const { run } = await decideProduction(tools, at, options);
+    await planProduction(tools, { run, make: 1, logicalTime: at.logicalTime }, options);
+    priced.push((await generateProduction(tools, { run }, options)).priced);
+    await publishProduction(tools, { run }, options);
+  }
+  const records = (await producer().files.evolution.history()).map(({ record }) => record?.priced);
+  expect([priced, records]).toEqual([
+    [true, false],
+    [true, false],
+  ]);
+});
+
 it('a job that taught and cannot be archived is told, with the reason', async () => {
   await history();
   const tools = producer();

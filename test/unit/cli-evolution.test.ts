@@ -264,6 +264,20 @@ describe('the report of a day', () => {
     expect((await tower('report', 'evolution', '2026-01-09')).exitCode).toBe(0);
   });
 
+  it('says that nobody knows the cost where the model has no price', async () => {
+    const run = record({ model: 'own-model', paid: 0, priced: false });
+    await mkdir(world.path('logs'), { recursive: true });
+    await writeFile(world.path('logs', 'generations.jsonl'), `${JSON.stringify(run)}\n`);
+    const written = await tower('report', 'evolution', '2026-01-05', '--json');
+    const { file, report } = JSON.parse(written.stdout) as { file: string; report: object };
+    expect(report).toMatchObject({ costs: { calls: 0 }, unpricedModels: ['own-model'] });
+    const page = await readFile(file, 'utf8');
+    expect(page).toContain('no price for own-model');
+    expect(page).not.toContain('0.0000');
+    const { stdout } = await tower('evolution', 'history', '--run', run.run);
+    expect(stdout).toMatch(/Cost +no price for this model/);
+  });
+
   it('finds the prompt of a job that the original is just archiving', async () => {
     const name = baseName(1, 'bildung', 'casual');
     const result = { quality_score: { total_score: 95, field_completeness: 100 }, duration_ms: 1, wrapper: 'sigma' };

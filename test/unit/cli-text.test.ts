@@ -193,6 +193,12 @@ describe('failures', () => {
       expect(textOf({ policy })).toContain(text);
       expect(textOf({ policy, learnedFrom: 5 })).toContain('generation 1: learned from 5 scored jobs');
     });
+
+    it('and with what it has cost, where anybody knows', () => {
+      expect(textOf({ priced: true, paid: 0.25 })).toContain('0 jobs archived, 0.2500 USD');
+      expect(textOf({ priced: false })).toContain('0 jobs archived, no price for this model');
+      expect(textOf({})).toContain('0.0000 USD');
+    });
   });
 });
 

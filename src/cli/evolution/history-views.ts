@@ -1,6 +1,7 @@
 import { TowerError } from '../../errors.js';
 import type { PastGeneration } from '../../syntx/evolution/evolution-log.js';
 import type { FailedRun, GenerationRecord } from '../../syntx/evolution/generation-record.js';
+import { costText } from '../../syntx/generation/cost-text.js';
 import { scoredJobs } from '../../syntx/open-syntx.js';
 import { jobIdOf } from '../../syntx/queue/job-name.js';
 import type { SyntxQueue } from '../../syntx/queue/syntx-queue.js';
@@ -142,7 +143,7 @@ async function showRun(named: string, context: CommandContext): Promise<void> {
           ['Ahead', learnedFrom.topStyles.join(', ')] as const,
           ['', learnedFrom.topCategories.join(', ')] as const,
         ]),
-    ['Cost', `${found.paid.toFixed(4)} USD`],
+    ['Cost', costText(found)],
   ]);
   const failed = failure === undefined ? [] : [failureText(failure)];
   context.output.result(

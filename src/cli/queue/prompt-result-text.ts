@@ -1,3 +1,4 @@
+import { costText } from '../../syntx/generation/cost-text.js';
 import { whyExplored } from '../../syntx/learning/why-explored.js';
 import type { CleanQueueResult } from '../../workflows/clean.js';
 import type { ConsumePromptsResult } from '../../workflows/consume.js';
@@ -14,7 +15,7 @@ export function producedLines(result: ProducePromptsResult): string[] {
     learnedFrom === 0
       ? `  explored: ${whyExplored(result.policy)}`
       : `  generation ${generation ?? '-'}: learned from ${learnedFrom} scored jobs`,
-    `  ${written} of ${requested} prompts written, ${failed} failed, ${archived} jobs archived, ${result.paid.toFixed(4)} USD`,
+    `  ${written} of ${requested} prompts written, ${failed} failed, ${archived} jobs archived, ${costText(result)}`,
   ];
 }
 

@@ -42,8 +42,10 @@ export const generationRecordSchema = z.object({
   model: z.string(),
   simulated: z.boolean(),
   prompts: z.array(promptSchema),
-  /** USD. */
+  /** USD; 0 without a price. */
   paid: z.number(),
+  /** Whether a price is set for the model; missing in lines of older versions. */
+  priced: z.boolean().optional(),
 });
 
 export type GenerationRecord = z.output<typeof generationRecordSchema>;

@@ -17,6 +17,11 @@ export interface TokenUsage {
 
 const million = 1_000_000;
 
+/** Without a price nobody knows what a run costs. */
+export function hasPrice({ model, prices }: Pick<GenerationOptions, 'model' | 'prices'>): boolean {
+  return prices[model] !== undefined;
+}
+
 export function gptCost(model: string, usage: TokenUsage, prices: GenerationOptions['prices']): GptCost {
   const price = prices[model];
   if (price === undefined) return { input_cost: 0, output_cost: 0, total_cost: 0 };

@@ -57,7 +57,7 @@ export const generationOptionsSchema = z
     prices: z
       .record(z.string(), priceSchema)
       .default({ 'gpt-4o': { inputPerMillion: 2.5, outputPerMillion: 10 } })
-      .describe('prices by model; a model without one costs nothing in the logs'),
+      .describe('prices by model; of a model without one nobody knows what it costs'),
     costLimit: z.number().positive().optional().describe('USD; a run that has cost so much makes no further call'),
   })
   .refine(({ costLimit, model, prices }) => costLimit === undefined || prices[model] !== undefined, {

@@ -1,4 +1,5 @@
 import type { ServiceOptions } from '../../service-options.js';
+import { hasPrice } from '../generation/gpt-cost.js';
 import { generatePrompts, type GenerationProgress, type GenerationRequest } from '../generation/generate-prompts.js';
 import { promptMetadata, type CallRecord } from '../generation/prompt-result.js';
 import type { SyntxFiles } from '../open-syntx.js';
@@ -50,7 +51,7 @@ export async function generateProduction(
   const outcome = {
     failed: summary.failed.map(({ index, error }) => ({ index, error })),
     stopped: summary.stopped,
-    paid: summary.paid,
+    ...{ paid: summary.paid, priced: hasPrice(settings.generation) },
     simulated: all.some(({ simulated }) => simulated),
   };
   await run.writeOutcome(outcome);
@@ -58,8 +59,8 @@ export async function generateProduction(
 }
 
 function generationCounts(made: number, outcome: ProductionOutcome | undefined): GenerationCounts {
-  const { failed = [], stopped = null, paid = 0, simulated = false } = outcome ?? {};
-  return { made, failed: failed.length, stopped, paid, simulated };
+  const { failed = [], stopped = null, paid = 0, priced, simulated = false } = outcome ?? {};
+  return { made, failed: failed.length, stopped, paid, priced, simulated };
 }
 
 async function recentPrompts({ queue }: SyntxFiles): Promise<{ name: string; text: string }[]> {

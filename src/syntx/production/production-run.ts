@@ -62,6 +62,8 @@ const outcomeSchema = z.object({
   failed: z.array(z.object({ index: z.int(), error: z.string() })),
   stopped: z.string().nullable(),
   paid: z.number(),
+  /** Whether a price is set for the model; missing in outcomes of older versions. */
+  priced: z.boolean().optional(),
   simulated: z.boolean(),
 });
 

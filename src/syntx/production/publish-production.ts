@@ -1,4 +1,5 @@
 import type { ServiceOptions } from '../../service-options.js';
+import { hasPrice } from '../generation/gpt-cost.js';
 import type { GenerationProgress } from '../generation/generate-prompts.js';
 import { newJob } from './new-job.js';
 import { numberProduction } from './number-production.js';
@@ -44,6 +45,7 @@ export async function publishProduction(
     simulated: prompts.some(({ simulated }) => simulated),
     prompts: plan.prompts.map((prompt, index) => ({ ...prompt, job: jobs.get(index) ?? null, error: errorOf(index) })),
     paid: outcome?.paid ?? (await run.spent(log)),
+    priced: outcome?.priced ?? hasPrice({ model: plan.model, prices: settings.generation.prices }),
   });
   await logs.producerRun(name, {
     ...{ generation: plan.generation, policy: plan.policy },

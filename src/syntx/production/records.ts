@@ -42,8 +42,10 @@ export interface GenerationCounts {
   readonly failed: number;
   /** Why the rest was not tried; `null` when all of it was. */
   readonly stopped: string | null;
-  /** USD. */
+  /** USD; 0 without a price. */
   readonly paid: number;
+  /** Whether a price is set for the model; missing in older histories. */
+  readonly priced?: boolean | undefined;
   readonly simulated: boolean;
 }
 
