@@ -6,7 +6,7 @@ const allowed = [
 
 /**
  * The environment of a trainer: the allow-listed part of Tower's own, the trainer's explicit variables, and the one GPU
- * it may see. No secret of Tower (API keys, Temporal credentials) is on the list.
+ * it may see, or none where the trainer's own variables say so. No secret of Tower (API keys, Temporal credentials) is on the list.
  */
 export function trainerEnvironment(
   own: NodeJS.ProcessEnv,
@@ -21,6 +21,6 @@ export function trainerEnvironment(
     ...explicit,
     // CUDA's own default order is by speed; nvidia-smi, whose index this is, counts by bus.
     CUDA_DEVICE_ORDER: 'PCI_BUS_ID',
-    CUDA_VISIBLE_DEVICES: String(gpuIndex),
+    CUDA_VISIBLE_DEVICES: explicit['CUDA_VISIBLE_DEVICES'] === '' ? '' : String(gpuIndex),
   };
 }

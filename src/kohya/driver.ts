@@ -30,7 +30,8 @@ export async function createKohyaDriver(run: RealKohyaRun): Promise<TrainerDrive
   const { installation, python, precision, environment } = run;
   const { root, capabilities } = installation;
   const script = await scriptFor(installation, run.baseModelKind);
-  const order = createOrder(run, { name: 'kohya', simulated: false, precision, capabilities });
+  const device = precision === 'no' ? 'cpu' : 'cuda';
+  const order = createOrder(run, { name: 'kohya', simulated: false, precision, device, capabilities });
   return createDriver(order, { argv: [python, script], workingDirectory: root, environment });
 }
 
@@ -44,6 +45,7 @@ export function createSimulatedKohyaDriver(
     name: 'kohya-simulated',
     simulated: true,
     precision: 'no',
+    device: 'cpu',
     capabilities: {
       version: null,
       commit: null,
@@ -83,7 +85,7 @@ function createDriver(order: KohyaOrder, program: ScriptProgram): TrainerDriver 
         config: files.config(rung),
         dataset: files.dataset(rung),
         resume,
-        cuda: trainer.precision !== 'no',
+        cuda: trainer.device === 'cuda',
       };
       return trainerCommand(program, launch);
     },

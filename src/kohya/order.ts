@@ -34,6 +34,8 @@ export interface KohyaTrainer {
   readonly name: string;
   readonly simulated: boolean;
   readonly precision: Precision;
+  /** Told by Tower, which hides every GPU from a training on the CPU. */
+  readonly device: 'cuda' | 'cpu';
   readonly capabilities: KohyaCapabilities;
 }
 

@@ -89,6 +89,7 @@ function planOf({ run, trainer, rungs }: KohyaOrder, check: DatasetCheck, heldOu
     version: 1,
     driver: trainer.name,
     simulated: trainer.simulated,
+    device: trainer.device,
     baseModelKind: run.baseModelKind,
     sdScripts: { version, commit, python, torch },
     outputName: run.outputName,

@@ -38,6 +38,12 @@ test('only the allow-listed part of the environment reaches a trainer, and one G
     CUDA_DEVICE_ORDER: 'PCI_BUS_ID',
     CUDA_VISIBLE_DEVICES: '1',
   });
+  const launch = { config: 'c', dataset: 'd', resume: undefined };
+  const visible = (cuda: boolean) => {
+    const { environment: explicit } = trainerCommand({ argv: ['python3'], workingDirectory: '/' }, { ...launch, cuda });
+    return trainerEnvironment(own, explicit, 1)['CUDA_VISIBLE_DEVICES'];
+  };
+  expect([visible(true), visible(false)]).toEqual(['1', '']);
 });
 
 test('the allocator is told under both names that PyTorch has had for it, unless somebody has decided already', () => {

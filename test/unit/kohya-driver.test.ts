@@ -137,7 +137,8 @@ it('an option that the installed version does not know is refused, because it wo
 it('a training that ran on a GPU is not resumed without', async () => {
   const run = await bench.run('gpu');
   const of = (precision: 'bf16' | 'no') => createKohyaDriver({ ...run, installation, python: 'python3', precision });
-  await (await of('bf16')).prepare();
+  // Nobody had found the GPU on which this one began.
+  await (await of('no')).prepare();
   const { directory, spec, process, stdout } = runDirectory(run.runDirectory).launch(1);
   await mkdir(directory, { recursive: true });
   await writeFile(stdout, 'accelerator device: cuda\n  total optimization steps / 学習ステップ数: 28\n\nepoch 1/4\n');
@@ -148,6 +149,8 @@ it('a training that ran on a GPU is not resumed without', async () => {
   const launchedAt = new Date().toISOString();
   const started = { ...common, version: 1, stateDirectory: '/x', bootId: 'b', ...ended, launchedAt };
   await writeFile(process, JSON.stringify(started));
+  await (await of('no')).prepare();
+  await (await of('bf16')).prepare();
   await expect((await of('no')).prepare()).rejects.toMatchObject({ code: 'GPU_LOST', retryable: true });
   await (await of('bf16')).prepare();
 });

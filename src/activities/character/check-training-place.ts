@@ -71,7 +71,7 @@ function requireOptions(
       ...{ samples: samplesOf(job), outputName: job.output, log },
     },
     // fp16: what only other precisions are told is less.
-    { name: 'kohya', simulated: false, precision: 'fp16', capabilities },
+    { name: 'kohya', simulated: false, precision: 'fp16', device: 'cuda', capabilities },
   );
   const { validation_split: share } = options;
   requireSupported(order, share > 0 && capabilities.validation ? share : undefined);
