@@ -9,7 +9,7 @@ import { markSettledBatches, type MarkProgress, type MarkResult } from '../signz
 import { Ledger } from '../signz-mind/ledger/ledger.js';
 import { planTraining } from '../signz-mind/plan-training.js';
 import { applyRetention } from '../signz-mind/retention.js';
-import { pauseRun } from '../training/pause-run.js';
+import { pauseRun, pauseUnstarted } from '../training/pause-run.js';
 import { runDirectory } from '../training/run-directory.js';
 import { nextGeneration } from '../training/stop-intent.js';
 import { stopRun } from '../training/stop-run.js';
@@ -121,11 +121,14 @@ export function createHostActivities(environment: WorkerEnvironment): HostActivi
     async pauseTrainer(input) {
       const { run, generation } = inputs.checked(inputs.runReferenceSchema, input);
       const context = Context.current();
-      const driver = await (isCharacterRun(run) ? kohyaDriver : trainerDriver)(environment, run);
-      const request = { driver, run: { id: run, directory: join(paths.runs, run) }, generation, graceMs };
-      const result = await withHeartbeat(context, periodMs, () =>
-        pauseRun(request, { signal: context.cancellationSignal, log }),
-      );
+      const directory = join(paths.runs, run);
+      const result = await withHeartbeat(context, periodMs, async () => {
+        const unstarted = await pauseUnstarted(directory, { generation });
+        if (unstarted !== undefined) return unstarted;
+        const driver = await (isCharacterRun(run) ? kohyaDriver : trainerDriver)(environment, run);
+        const request = { driver, run: { id: run, directory }, generation, graceMs };
+        return pauseRun(request, { signal: context.cancellationSignal, log });
+      });
       if (result.outcome === 'finished') return { state: 'finished', step: 0 };
       return { state: result.checkpoint === null ? 'idle' : 'saved', step: result.step };
     },

@@ -6,7 +6,7 @@ import { isAlive, livingMembers, trainerIdentity } from '../gpu/process-table.js
 import type { ServiceOptions } from '../service-options.js';
 import { LaunchFollower } from './follow.js';
 import { pausedResult, type Paused } from './judge-launch.js';
-import { livingLaunches, readLaunch, type Launch } from './launch-record.js';
+import { livingLaunches, readLaunch, readLaunches, type Launch } from './launch-record.js';
 import { LaunchSummary } from './launch-summary.js';
 import { runDirectory, type RunDirectory } from './run-directory.js';
 import { readSettled } from './settle.js';
@@ -33,9 +33,7 @@ export interface PauseRequest extends Pick<TrainingRequest, 'driver' | 'generati
 export async function pauseRun(request: PauseRequest, { signal, log }: ServiceOptions): Promise<PauseResult> {
   const run = runDirectory(request.run.directory);
   if ((await readSettled(run)) !== undefined) return { outcome: 'finished' };
-  if ((await readStopIntent(run, request.generation)) === undefined) {
-    await writeStopIntent(run, request.generation, 'pause');
-  }
+  await forbidStart(run, request.generation);
   const launch = (await livingLaunches(run)).at(-1);
   if (launch !== undefined) {
     try {
@@ -48,6 +46,27 @@ export async function pauseRun(request: PauseRequest, { signal, log }: ServiceOp
     log.info({ run: request.run.id, launch: launch.files.number }, 'trainer paused');
   }
   return (await request.driver.checkArtefact()).valid ? { outcome: 'finished' } : await pausedResult(request);
+}
+
+/**
+ * Pauses a run of which no trainer was ever started; that needs no driver, which cannot always be made: a GPU may be away.
+ *
+ * @returns `undefined` when there is a launch, also one that has just begun: {@link pauseRun} it.
+ */
+export async function pauseUnstarted(
+  directory: string,
+  { generation }: Pick<PauseRequest, 'generation'>,
+): Promise<PauseResult | undefined> {
+  const run = runDirectory(directory);
+  if ((await readSettled(run)) !== undefined) return { outcome: 'finished' };
+  if ((await readLaunches(run)).length > 0) return undefined;
+  await forbidStart(run, generation);
+  // A launcher records itself before it looks for the intent.
+  return (await readLaunches(run)).length > 0 ? undefined : { outcome: 'paused', step: 0, checkpoint: null };
+}
+
+async function forbidStart(run: RunDirectory, generation: number): Promise<void> {
+  if ((await readStopIntent(run, generation)) === undefined) await writeStopIntent(run, generation, 'pause');
 }
 
 async function askForState(request: PauseRequest, launch: Launch, signal: AbortSignal): Promise<void> {

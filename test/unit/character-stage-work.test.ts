@@ -1,4 +1,4 @@
-import { readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import type { Client } from '@temporalio/client';
@@ -7,6 +7,8 @@ import { pino } from 'pino';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 
 import { createCharacterHostActivities } from '../../src/activities/character/host.js';
+import { kohyaDriver } from '../../src/activities/character/kohya-driver.js';
+import { createHostActivities } from '../../src/activities/host-activities.js';
 import { readStageFaults } from '../../src/character/stage-faults.js';
 import { stageWork } from '../../src/activities/character/stage-work.js';
 import { superviseRun } from '../../src/activities/gpu-activities.js';
@@ -19,6 +21,7 @@ import { endingUnexpected } from '../../src/activities/unexpected.js';
 import { describeError, TowerError } from '../../src/errors.js';
 import { listDevices } from '../../src/gpu/devices.js';
 import { runDirectory } from '../../src/training/run-directory.js';
+import { readStopIntent } from '../../src/training/stop-intent.js';
 import { writeRunOwner } from '../../src/training/run-owner.js';
 import { characterFolders, preparedRun, renderAll, type CharacterFolders } from '../support/character-run.js';
 import { waitUntil } from '../support/wait-until.js';
@@ -170,4 +173,26 @@ it('an activity that fails in unexpected ways time after time ends with what cam
   const final = await one();
   expect(final).toMatchObject({ code: 'UNEXPECTED', retryable: false, cause: surprise });
   expect(describeError(final)).toContain('out of hand');
+});
+
+it('a training that waits for the driver of the GPU is paused at once, and does not start when the driver is back (W24)', async () => {
+  const { reservation, paths } = await preparedRun(folders);
+  const nvidiaSmi = join(folders.root, 'nvidia-smi');
+  await writeFile(nvidiaSmi, '#!/bin/sh\nexit 9\n', { mode: 0o755 });
+  const sdScripts = join(folders.root, 'sd-scripts');
+  await mkdir(join(sdScripts, 'library'), { recursive: true });
+  const options = ['initial_epoch', 'console_log_simple', 'dataset_config', 'resume'];
+  const script = options.map((name) => `parser.add_argument("--${name}")\n`).join('');
+  await writeFile(join(sdScripts, 'train_network.py'), script);
+  const config = configSchema.parse({
+    gpu: { nvidiaSmi },
+    comfyui: { checkpointDirectory: folders.root },
+    character: { sdScripts, python: '/bin/sh' },
+  });
+  const own = Object.assign(environment, { config });
+  await expect(kohyaDriver(own, reservation.run)).rejects.toMatchObject({ code: 'NVIDIA_SMI_FAILED' });
+  const reference = { run: reservation.run, generation: 0, gpuIndex: 0 };
+  const pause = () => createHostActivities(own).pauseTrainer(reference);
+  expect(await new MockActivityEnvironment().run(pause)).toEqual({ state: 'idle', step: 0 });
+  expect(await readStopIntent(runDirectory(paths.directory), 0)).toMatchObject({ reason: 'pause' });
 });
