@@ -49,20 +49,19 @@ export async function applyCharacterRetention(
     const directory = join(runsDirectory, run);
     const paths = characterRunPaths(directory);
     if ((await stat(paths.job).catch(undefinedIfAbsent)) === undefined) continue;
-    const files = runDirectory(directory);
-    const owner = await readRunOwner(files);
-    if ((await livingLaunches(files)).length > 0 || (owner !== undefined && (await isOpen(owner)))) continue;
-    const recorded = await readJsonIfExists(paths.outcome, outcomeSchema).catch((error: unknown) => {
+    const records = await readRecords(directory).catch((error: unknown) => {
       // One damaged file must not end the clean-up of all other runs.
-      log.warn({ err: error, run }, 'retention leaves this run alone: its end is unreadable');
-      return 'unreadable' as const;
+      log.warn({ err: error, run }, 'retention leaves this run alone: a record of it is unreadable');
     });
-    if (recorded === 'unreadable') continue;
+    if (records === undefined || records.living) continue;
+    const { owner, recorded } = records;
+    if (owner !== undefined && (await isOpen(owner))) continue;
     const end = recorded ?? (owner === undefined ? undefined : await unrecordedEnd(directory));
     if (end === undefined) continue;
     const age = now.getTime() - Date.parse(end.endedAt);
     // However the run ended: one that goes on does not train again, and takes what the training has left.
-    const finished = end.outcome === 'succeeded' || end.outcome === 'simulated' || (await exists(files.settled));
+    const finished =
+      end.outcome === 'succeeded' || end.outcome === 'simulated' || (await exists(runDirectory(directory).settled));
     if (age <= (finished ? limits.checkpointDays : limits.failedRunDays) * dayMs) continue;
     for (const path of await uselessIn(directory, finished)) {
       await rm(path, { recursive: true, force: true });
@@ -71,6 +70,14 @@ export async function applyCharacterRetention(
     }
   }
   return removed;
+}
+
+/** What tells whether a run goes on, and how it ended. @throws TowerError `FILE_INVALID` */
+async function readRecords(directory: string) {
+  const files = runDirectory(directory);
+  const owner = await readRunOwner(files);
+  const living = (await livingLaunches(files)).length > 0;
+  return { owner, living, recorded: await readJsonIfExists(characterRunPaths(directory).outcome, outcomeSchema) };
 }
 
 /** The end of a run whose workflow was terminated or deleted: nobody has recorded it. */

@@ -83,12 +83,26 @@ it('keeps the LoRAs of a finished training also when the run failed afterwards, 
   expect(await has('state')).toBe(false);
 });
 
-it('a run whose end is unreadable is left alone, and holds up nothing', async () => {
-  const damaged = await makeRun('character_elara_v1', 'failed');
+it('a run with an unreadable record is left alone, and holds up nothing; a server that does not answer is no record', async () => {
   const has = await makeRun('character_mira_v1', 'succeeded');
-  await writeFile(join(runsDirectory, 'character_elara_v1', 'outcome.json'), '');
+  const records = ['outcome.json', 'owner.json', 'launches/0001/process.json'];
+  const damaged = await Promise.all(
+    records.map(async (record, index) => {
+      const run = `character_elara_v${index + 1}`;
+      const hasStill = await makeRun(run, 'failed');
+      await mkdir(join(runsDirectory, run, record, '..'), { recursive: true });
+      await writeFile(join(runsDirectory, run, record), '');
+      return hasStill;
+    }),
+  );
   expect(await apply(days(31))).toBe(3);
-  expect([await damaged('state'), await has('state')]).toEqual([true, false]);
+  expect(await has('state')).toBe(false);
+  for (const hasStill of damaged) expect(await hasStill('state')).toBe(true);
+  await own('character_mira_v1', 'character-lora/mira/1');
+  const away = new Error('no server');
+  const isUnknown = () => Promise.reject(away);
+  const input = { runsDirectory, limits, now: days(31), isOpen: isUnknown };
+  await expect(applyCharacterRetention(input, { log })).rejects.toBe(away);
 });
 
 it('leaves alone what has not ended, and what is no character run', async () => {
