@@ -217,6 +217,36 @@ describe('what cannot be shown', () => {
     expect({ exitCode, stderr }).toEqual({ exitCode: code, stderr: expect.stringContaining(text) as string });
   });
 
+  it('what a terminal would act upon is not sent to it', async () => {
+    const hostile = '\u001b]0;title\u0007\u001b[2J';
+    const name = baseName(1, 'harmlos', 'casual');
+    const quality = { total_score: 50, field_completeness: 50, structure_adherence: 100 };
+    await world.put('processed', name, {
+      metadata: {
+        ...incomingMetadata(name),
+        syntex_result: { quality_score: quality, duration_ms: 1, wrapper: `x${hostile}`, response_text: 'Antwort' },
+        ...{ processed_at: '2026-01-05T05:00:00', status: 'success' },
+      },
+    });
+    const prompts = record().prompts.map((prompt) => ({ ...prompt, topic: hostile, job: null, error: hostile }));
+    const run = record({ run: `produce-${hostile}`, prompts });
+    const failed = { version: 1, run: `produce-2${hostile}`, at: '2026-01-05T04:00:00.000Z', reason: hostile };
+    await mkdir(world.path('logs'), { recursive: true });
+    await writeFile(world.path('logs', 'generations.jsonl'), `${JSON.stringify(run)}\n`);
+    await writeFile(world.path('logs', 'failed-runs.jsonl'), `${JSON.stringify(failed)}\n`);
+    for (const args of [
+      ...[['status'], ['status', '--wrapper', hostile], ['history'], ['history', '--run', hostile]],
+      ...[
+        ['history', '--run', `2${hostile}`],
+        ['history', '--run', `none${hostile}`],
+      ],
+    ]) {
+      const { stdout, stderr } = await tower('evolution', ...args);
+      expect(`${stdout}${stderr}`).toContain('\ufffd');
+      for (const sign of ['\u001b', '\u0007']) expect(`${stdout}${stderr}`).not.toContain(sign);
+    }
+  });
+
   it('without a queue directory says which setting is missing', async () => {
     const { exitCode, stderr } = await runTower(['evolution', 'status'], { TOWER_HOME: world.path('home') });
     expect({ exitCode, stderr }).toMatchObject({

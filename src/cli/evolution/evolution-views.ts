@@ -5,6 +5,7 @@ import { cellTable, type CellRow, type CellTable } from '../../syntx/learning/ce
 import { scoredJobs } from '../../syntx/open-syntx.js';
 import type { SyntxQueue } from '../../syntx/queue/syntx-queue.js';
 import type { CommandContext } from '../command-context.js';
+import { printableName } from '../queue/printable.js';
 import { withQueueFiles } from '../queue/queue-files.js';
 import { pairsText, tableText } from '../table.js';
 import { heatmapText } from './heatmap-text.js';
@@ -64,8 +65,8 @@ export function withTime(past: PastGeneration): Omit<PastGeneration, 'at'> & { r
 /** @throws TowerError `NOT_FOUND` for a wrapper without scores */
 export function requireScores(jobs: readonly { readonly wrapper: string }[], wrapper: string): void {
   if (jobs.some((job) => job.wrapper === wrapper)) return;
-  const known = [...new Set(jobs.map((job) => job.wrapper))].sort().join(', ') || 'none yet';
-  throw new TowerError('NOT_FOUND', `nothing has been scored with the wrapper ${wrapper}`, {
+  const known = [...new Set(jobs.map((job) => printableName(job.wrapper)))].sort().join(', ') || 'none yet';
+  throw new TowerError('NOT_FOUND', `nothing has been scored with the wrapper ${printableName(wrapper)}`, {
     next: `Wrappers with scores: ${known}.`,
   });
 }
@@ -111,7 +112,7 @@ function summaryText(table: LearnedTable, status: EvolutionStatus): string {
       : [['', `${ignored} more, of styles or categories that are not configured`] as [string, string]]),
     ...(shown === undefined ? [] : [['Shown', shown] as [string, string]]),
     ...wrappers.map(({ name, share, since }): [string, string] => [
-      `Wrapper ${name}`,
+      `Wrapper ${printableName(name)}`,
       `${(100 * share).toFixed(0)} % of the latest scores, landscape ${since === null ? 'unchanged' : `of ${new Date(since).toISOString().slice(0, 10)}`}`,
     ]),
     ...(likeness === null

@@ -7,7 +7,7 @@ import { jobIdOf } from '../../syntx/queue/job-name.js';
 import type { SyntxQueue } from '../../syntx/queue/syntx-queue.js';
 import type { CommandContext } from '../command-context.js';
 import { localTime } from '../durations.js';
-import { printable } from '../queue/printable.js';
+import { printable, printableName } from '../queue/printable.js';
 import { withQueueFiles } from '../queue/queue-files.js';
 import { pairsText, tableText } from '../table.js';
 import { requireScores, withTime } from './evolution-views.js';
@@ -87,7 +87,7 @@ function rowOf(past: PastGeneration, scoresOf?: ScoresOf): string[] {
     scoresOf === undefined ? learnedText(learnedFrom) : scoresText(scoresOf(past)),
     record === null
       ? 'by the original'
-      : `${record.run.slice(runPrefix.length)}${record.simulated ? ' [simulated]' : ''}`,
+      : `${printableName(record.run.slice(runPrefix.length))}${record.simulated ? ' [simulated]' : ''}`,
   ];
 }
 
@@ -101,13 +101,13 @@ function scoresText(scores: RunScores | null): string {
 }
 
 function failedRow({ run, at }: FailedRun): string[] {
-  return ['-', localTime(new Date(at)).slice(0, 16), '0', 'failed', run.slice(runPrefix.length)];
+  return ['-', localTime(new Date(at)).slice(0, 16), '0', 'failed', printableName(run.slice(runPrefix.length))];
 }
 
 /** Below the table, which has no room for it. */
 function failureText({ run, reason }: FailedRun): string {
   return [
-    `\n${run.slice(runPrefix.length)} failed:`,
+    `\n${printableName(run.slice(runPrefix.length))} failed:`,
     ...wrapped(printable(reason).replaceAll(/\s+/g, ' '), lineWidth - 4),
   ].join('\n    ');
 }
@@ -120,28 +120,28 @@ async function showRun(named: string, context: CommandContext): Promise<void> {
   }));
   if (found == null && failure !== undefined) {
     const facts = pairsText([
-      ['Run', failure.run],
+      ['Run', printableName(failure.run)],
       ['At', localTime(new Date(failure.at)).slice(0, 16)],
     ]);
     context.output.result({ ...failure, failed: true }, [facts, failureText(failure)].join('\n'));
     return;
   }
   if (found == null) {
-    throw new TowerError('NOT_FOUND', `no run of the producer is called ${named}`, {
+    throw new TowerError('NOT_FOUND', `no run of the producer is called ${printableName(named)}`, {
       next: '`tower evolution history` lists them.',
     });
   }
   const { learnedFrom } = found;
   const facts = pairsText([
-    ['Run', `${found.run}${found.simulated ? ' [simulated]' : ''}`],
+    ['Run', `${printableName(found.run)}${found.simulated ? ' [simulated]' : ''}`],
     ['Generation', found.learnedFrom === null ? '-' : String(found.generation)],
     ['Policy', found.policy],
     ...(learnedFrom === null
       ? [['Learned from', 'nothing: it explored'] as const]
       : [
           ['Learned from', `${learnedFrom.sampleCount} jobs, mean ${learnedFrom.averageScore}`] as const,
-          ['Ahead', learnedFrom.topStyles.join(', ')] as const,
-          ['', learnedFrom.topCategories.join(', ')] as const,
+          ['Ahead', printableName(learnedFrom.topStyles.join(', '))] as const,
+          ['', printableName(learnedFrom.topCategories.join(', '))] as const,
         ]),
     ['Cost', costText(found)],
   ]);
@@ -158,9 +158,9 @@ function promptText(
 ): string {
   const indent = ' '.repeat(4);
   return [
-    `${String(index + 1).padStart(2)}  ${style} × ${category}: ${topic}`,
-    ...wrapped(`${reason.kind}: ${reason.text}`, lineWidth - indent.length).map((line) => indent + line),
-    indent + (job ?? `not made: ${error ?? 'no reason was recorded'}`),
+    printableName(`${String(index + 1).padStart(2)}  ${style} × ${category}: ${topic}`),
+    ...wrapped(printableName(`${reason.kind}: ${reason.text}`), lineWidth - indent.length).map((line) => indent + line),
+    indent + printableName(job ?? `not made: ${error ?? 'no reason was recorded'}`),
   ].join('\n');
 }
 
