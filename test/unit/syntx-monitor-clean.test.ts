@@ -84,6 +84,18 @@ describe('the monitor', () => {
     expect(await flags(25 * hour)).toEqual(['NOTHING_PROCESSED']);
   });
 
+  it('is not silenced by a time to come', async () => {
+    await fill('incoming', 100, 12);
+    const ahead = { created_at: '2036-01-05T04:00:10', producer_run: '2036-01-05T04:00:10' };
+    await world.put('incoming', baseName(99), { metadata: incomingMetadata(baseName(99), ahead) });
+    await fill('archive', 400, 1, '2036-01-06T11:00:00');
+    expect(await observe()).toMatchObject({ lastProcessedAt: null, flags: [{ code: 'NOTHING_PROCESSED' }] });
+    await fill('processed', 200, 1, '2026-01-05T11:59:00');
+    expect(await observe()).toMatchObject({
+      ...{ lastProcessedAt: '2026-01-05T11:59:00.000Z', flags: [{ code: 'NOTHING_PROCESSED' }] },
+    });
+  });
+
   it('finds the newest job also where files were copied and show one time', async () => {
     await fill('archive', 1, 3, '2026-01-04T00:00:00');
     await fill('archive', 4, 1, '2026-01-06T00:00:00');

@@ -33,18 +33,20 @@ export interface QueueObservation {
   readonly flags: readonly MonitorFlag[];
 }
 
+const lookedAtOldest = 20;
+
 /** Looks at the queue; changes nothing. */
 export async function observeQueue(
   queue: SyntxQueue,
   { limits = defaultMonitorLimits, now = new Date() }: { readonly limits?: MonitorLimits; readonly now?: Date } = {},
 ): Promise<QueueObservation> {
   const counts = await queue.counts();
-  const last = await queue.lastProcessedAt();
+  const last = await queue.lastProcessedAt(now.getTime());
   const done = counts.processed.jobs + counts.archive.jobs + counts.error.jobs;
   const errorShare = done === 0 ? null : counts.error.jobs / done;
   const flags = [
     ...incomingFlags(counts, limits),
-    ...processedFlags(last ?? (await waitingSince(queue)), last === undefined, { limits, now }),
+    ...processedFlags(last ?? (await waitingSince(queue, now)), last === undefined, { limits, now }),
     ...errorFlags(errorShare, limits),
   ];
   return {
@@ -93,7 +95,8 @@ function errorFlags(share: number | null, limits: MonitorLimits): MonitorFlag[] 
   ];
 }
 
-async function waitingSince(queue: SyntxQueue): Promise<number | undefined> {
-  const [oldest] = await queue.list('incoming', 1);
-  return oldest?.createdAt ?? undefined;
+/** A time to come, which a wrong clock has written, says nothing. */
+async function waitingSince(queue: SyntxQueue, now: Date): Promise<number | undefined> {
+  const times = (await queue.list('incoming', lookedAtOldest)).map(({ createdAt }) => createdAt);
+  return times.find((at) => at !== null && at <= now.getTime()) ?? undefined;
 }

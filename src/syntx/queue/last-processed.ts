@@ -12,10 +12,11 @@ import type { QueueStore } from './queue-store.js';
 const lookedAtTogether = 64;
 
 /**
- * When the newest job came into `processed`, archived ones included, in milliseconds since 1970; `undefined` if none ever did.
+ * When the newest job came into `processed` until then, archived ones included, in milliseconds since 1970; `undefined` if none ever
+ * did. A time to come, which a wrong clock has written, says nothing.
  * A file is never older than what it says, so only the newest files have to be read.
  */
-export async function lastProcessedAt(store: QueueStore): Promise<number | undefined> {
+export async function lastProcessedAt(store: QueueStore, until: number): Promise<number | undefined> {
   return store.look(async () => {
     const files: { path: string; modifiedAt: number }[] = [];
     for (const stage of ['processed', 'archive'] as const) {
@@ -30,7 +31,7 @@ export async function lastProcessedAt(store: QueueStore): Promise<number | undef
       const together = files.slice(start, start + lookedAtTogether);
       if (newest !== undefined && (together[0]?.modifiedAt ?? 0) <= newest) break;
       const times = await Promise.all(together.map(async ({ path }) => processedAt(store, path)));
-      newest = times.reduce((latest, at) => (at !== undefined && at > (latest ?? -Infinity) ? at : latest), newest);
+      for (const at of times) if (at !== undefined && at <= until) newest = Math.max(at, newest ?? at);
     }
     return newest;
   });

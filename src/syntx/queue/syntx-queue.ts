@@ -175,9 +175,9 @@ export class SyntxQueue {
     return importJobs(this.#store, source, options);
   }
 
-  /** When the newest job came into `processed`, archived ones included; milliseconds since 1970. */
-  async lastProcessedAt(): Promise<number | undefined> {
-    return lastProcessedAt(this.#store);
+  /** When the newest job came into `processed`, archived ones included; milliseconds since 1970, as is the time until which is looked (default: now). */
+  async lastProcessedAt(until = this.#store.now().getTime()): Promise<number | undefined> {
+    return lastProcessedAt(this.#store, until);
   }
 
   /** Deletes old files that writers have left in `.tmp`. */
