@@ -236,6 +236,13 @@ describe('retry and requeue', () => {
     expect(world.text('incoming', `${first}.txt`)).toBe('waits');
   });
 
+  it('sends a prompt that was answered with its own words once more', async () => {
+    await world.put('incoming', first, { prompt: poorAnswer });
+    await queue.complete(await claim(), scored(poorAnswer));
+    expect(await queue.find(first)).toMatchObject([{ place: 'error', prompt: poorAnswer, response: poorAnswer }]);
+    expect(await queue.retry({ scored: true })).toEqual({ requeued: [first], skipped: [] });
+  });
+
   it('does not send an answer as a prompt', async () => {
     const metadata = {
       status: 'success',
