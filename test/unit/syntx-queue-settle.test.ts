@@ -243,6 +243,22 @@ describe('retry and requeue', () => {
     expect(await queue.retry({ scored: true })).toEqual({ requeued: [first], skipped: [] });
   });
 
+  it('has a job answered anew, also where an earlier claim has left an answer', async () => {
+    const question = { wrapper: 'sigma', prompt: `Prompt of ${first}` };
+    await world.put('incoming', first);
+    const job = await claim();
+    await queue.storeAnswer(job, job.prompt, { wrapper: 'sigma', response: 'x', durationMs: 1, attempts: 1 });
+    await queue.giveBack(job);
+    expect(await queue.findAnswer(first, question)).toMatchObject({ response: 'x' });
+
+    // A consumer of the original comes first.
+    for (const ending of ['.json', '.txt']) {
+      renameSync(world.path('incoming', first + ending), world.path('processed', first + ending));
+    }
+    expect(await queue.requeue([first])).toMatchObject({ requeued: [first] });
+    expect(await queue.findAnswer(first, question)).toBeUndefined();
+  });
+
   it('does not send an answer as a prompt', async () => {
     const metadata = {
       status: 'success',

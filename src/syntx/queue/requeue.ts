@@ -83,7 +83,9 @@ async function putBackOne(
   }
   const metadata = withoutResult(await withAnswer(store, from, found.metadata));
   const unchanged = metadata === found.metadata;
-  await moveJob(paths, { from, to: { place: 'incoming', baseName }, ...(!unchanged && { metadata, response: '' }) });
+  const to = { place: 'incoming', baseName } as const;
+  // Who puts it back wants another answer than one that an earlier claim may have left.
+  await moveJob(paths, { from, to, endsAnswer: true, ...(!unchanged && { metadata, response: '' }) });
   await store.markReturned();
   return undefined;
 }
