@@ -68,6 +68,20 @@ describe('thompson', () => {
     expect(drawn.taught).toHaveLength(96);
   });
 
+  it('was taught by what the model has read: the latest scores of four wrappers', () => {
+    const names = ['a', 'b', 'c', 'd', 'e'];
+    const jobs = names.flatMap((wrapper, index) =>
+      Array.from({ length: 30 - index }, () => job(cells[index]!, 10 * index, { wrapper })),
+    );
+    const drawn = draw({ jobs });
+    const read = jobs.filter(({ wrapper }) => wrapper !== 'e');
+    expect([...drawn.taught].sort()).toEqual(read.map(({ id }) => id).sort());
+    const mean = read.reduce((sum, { score }) => sum + score, 0) / read.length;
+    expect(drawn.learnedFrom!.sampleCount).toBe(read.length);
+    expect(drawn.learnedFrom!.averageScore).toBeCloseTo(mean, 2);
+    expect(draw({ jobs }, { memoryScores: 100 }).taught).not.toContain(jobs[0]!.id);
+  });
+
   it('gives the same draws for the same seed and jobs, in whatever order, and others for another seed', () => {
     const jobs = oneGoodCell(good, 2);
     const again = shuffled(new SeededRandom('mix'), jobs);

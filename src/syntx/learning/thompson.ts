@@ -43,14 +43,16 @@ export function thompson(input: DrawInput, options: ThompsonOptions, random: See
     return { ...drawn, topic: topics.next(drawn.category), reason };
   });
   const ranking = sampler.ranking();
+  // Not every job: the model forgets the oldest, and leaves out wrappers beyond the first four.
+  const read = model.wrappers.flatMap((one) => one.jobs);
   return {
     prompts,
     learnedFrom: {
-      ...averagesOf(jobs),
+      ...averagesOf(read),
       topCategories: distinctBest(ranking.map((cell) => grid.cell(cell).category)),
       topStyles: distinctBest(ranking.map((cell) => grid.cell(cell).style)),
     },
-    taught: jobs.map(({ id }) => id),
+    taught: read.map(({ id }) => id),
   };
 }
 
