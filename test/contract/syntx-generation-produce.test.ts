@@ -318,6 +318,26 @@ describe('with more prompts waiting than are compared', () => {
     ]);
   });
 
+  it('those of a category that no file name can have as it is count, too', async () => {
+    await history();
+    const topics = { 'KI/Robotik': ['Roboter'], harmlos: ['Katzen'] };
+    const tools = producer({ generation: { topics }, learning: { overdueAfterDraws: 8 } });
+    const coverage = async (logicalTime: string) => {
+      const { run } = await decideProduction(tools, { logicalTime, count: 20, force: true }, options);
+      await planProduction(tools, { run, make: 20, logicalTime }, options);
+      const { prompts: drawn } = JSON.parse(planOf(run)) as {
+        prompts: { category: string; style: string; reason: { kind: string } }[];
+      };
+      return drawn.filter(({ reason }) => reason.kind === 'coverage').map(({ style, category }) => [style, category]);
+    };
+    const [first] = await coverage('2026-01-06T04:00:00.000Z');
+    expect(first![1]).toBe('KI/Robotik');
+    // All its styles are on their way now: they are not what is overdue.
+    for (const [index, style] of styles.entries())
+      await world.put('incoming', baseName(500 + index, 'KI_Robotik', style));
+    expect((await coverage('2026-01-06T06:00:00.000Z')).map(([, category]) => category)).not.toContain('KI/Robotik');
+  });
+
   it('a new one must differ from the newest of them', async () => {
     await fill();
     const tools = producer({ generation: { parallelism: 1 } });

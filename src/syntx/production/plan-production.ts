@@ -1,9 +1,9 @@
 import type { ServiceOptions } from '../../service-options.js';
 import { requireApiKey } from '../generation/api-key.js';
 import { drawInThread } from '../learning/draw-in-thread.js';
-import type { Cell } from '../learning/scored-job.js';
+import type { Cell, Landscape } from '../learning/scored-job.js';
 import { asEvidence, type SyntxFiles } from '../open-syntx.js';
-import { partsOf } from '../queue/job-name.js';
+import { namePart, partsOf } from '../queue/job-name.js';
 import type { Producer } from './producer.js';
 import { aheadOf, ProductionRun, type ProductionPlan } from './production-run.js';
 import type { DrawRecord, ProductionReference } from './records.js';
@@ -22,11 +22,11 @@ export async function planProduction(
   requireApiKey(generation, await readApiKey());
   const records = await queue.scoredJobs(options);
   const seed = `${name} ${learning.policy}`;
-  const { styles, topics } = generation;
+  const landscape = { styles: generation.styles, topics: generation.topics };
   const drawn = await drawInThread(
     {
-      ...{ jobs: asEvidence(records), pending: await pendingCells(files) },
-      ...{ landscape: { styles, topics }, count: make, seed },
+      ...{ jobs: asEvidence(records), pending: await pendingCells(files, landscape) },
+      ...{ landscape, count: make, seed },
     },
     learning,
     options,
@@ -68,11 +68,17 @@ function drawRecord(plan: ProductionPlan): DrawRecord {
   };
 }
 
-/** Drawn and not scored yet. */
-async function pendingCells({ queue }: SyntxFiles): Promise<Cell[]> {
+/** Drawn and not scored yet: the cells that the names of the files have, whose parts are shortened and cleaned. */
+async function pendingCells({ queue }: SyntxFiles, { styles, topics }: Landscape): Promise<Cell[]> {
   const names = [...(await queue.baseNames('processing')), ...(await queue.baseNames('incoming'))];
   return names.flatMap((name) => {
     const parts = partsOf(name);
-    return parts === undefined ? [] : [{ style: parts.style, category: parts.subject }];
+    if (parts === undefined) return [];
+    return [{ style: meant(parts.style, styles), category: meant(parts.subject, Object.keys(topics)) }];
   });
+}
+
+/** The style or category that a name has; the part itself where none is that is set. */
+function meant(part: string, names: readonly string[]): string {
+  return names.find((name) => name === part) ?? names.find((name) => namePart(name) === part) ?? part;
 }

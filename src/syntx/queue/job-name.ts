@@ -62,8 +62,8 @@ export function newBaseName(
   return `${clock}__topic_${namePart(category)}__style_${namePart(style)}`;
 }
 
-/** The original writes a category as it is; only what cannot be in a file name is replaced. */
-function namePart(text: string): string {
+/** A style or category as a name has it. The original writes it as it is; only what cannot be in a file name is replaced. */
+export function namePart(text: string): string {
   // eslint-disable-next-line no-control-regex -- control characters are what must not get into a name
   return shortened(text.replace(/[/\\\u0000-\u001f]/g, '_').slice(0, 60), longestPart);
 }
