@@ -162,7 +162,7 @@ describe('a wrapper that is set and has no scores yet', () => {
 });
 
 describe('the history of one wrapper', () => {
-  it('has the scores of the prompts of each run, under whatever name they lie now', async () => {
+  it('has the scores of the prompts of each run, under whatever name they lie now, and marks simulated ones', async () => {
     await score();
     const { style, category } = cells[0]!;
     const [again, other] = [baseName(90, 'bildung', 'casual'), baseName(91, 'bildung', 'casual')];
@@ -172,16 +172,27 @@ describe('the history of one wrapper', () => {
       ...{ processed_at: '2026-01-06T05:00:00', status: 'success' },
     });
     await world.put('processed', `${again}__retry1`, { metadata: settled(again, 'sigma') });
-    await world.put('processed', other, { metadata: settled(other, 'syntex_system') });
+    await world.put('processed', other, {
+      metadata: { ...settled(other, 'syntex_system'), tower: { simulated: true } },
+    });
     const [made, notMade] = record().prompts;
     const jobs = [baseName(0, category, style), again, other];
     const run = record({ prompts: [...jobs.map((job) => ({ ...made!, job })), notMade!] });
     await mkdir(world.path('logs'), { recursive: true });
     await appendFile(world.path('logs', 'generations.jsonl'), `${JSON.stringify(run)}\n`);
-    const { stdout } = await tower('evolution', 'history', '--wrapper', 'sigma', '--json');
-    expect((JSON.parse(stdout) as { generations: unknown[] }).generations).toMatchObject([
-      { generation: 12, scores: { wrapper: 'sigma', scored: 2, mean: 55 } },
-    ]);
+    const history = (wrapper: string, ...more: string[]) =>
+      tower('evolution', 'history', '--wrapper', wrapper, ...more);
+    for (const scores of [
+      { wrapper: 'sigma', scored: 2, simulated: 0, mean: 55 },
+      { wrapper: 'syntex_system', scored: 1, simulated: 1, mean: 70 },
+    ]) {
+      const { stdout } = await history(scores.wrapper, '--json');
+      expect(JSON.parse(stdout)).toMatchObject({ generations: [{ generation: 12, scores }] });
+    }
+    expect((await history('sigma')).stdout).not.toContain('*');
+    const { stdout } = await history('syntex_system');
+    expect(stdout).toMatch(/ 1, 70\.0 \* .*\n\* \[simulated\]: /);
+    expect(widest(stdout)).toBeLessThanOrEqual(80);
   });
 });
 

@@ -16,11 +16,17 @@ const lineWidth = 80;
 /** All runs are called so; the text shows the rest, and `--run` takes either. */
 const runPrefix = 'produce-';
 
+/** The row has no room for more. */
+const simulatedMark = ' *';
+const simulatedLegend = '* [simulated]: a simulated service has given some of these scores, or all';
+
 /** What the prompts of one run have scored with one wrapper so far. */
 interface RunScores {
   readonly wrapper: string;
   /** So many of its prompts. */
   readonly scored: number;
+  /** Of these, those that a simulated service has answered. */
+  readonly simulated: number;
   /** `null` while none has a score. */
   readonly mean: number | null;
 }
@@ -57,6 +63,7 @@ export async function showHistory(
     },
     [
       table || 'no run of the producer yet',
+      ...(newest.some(({ row }) => row.some((cell) => cell.endsWith(simulatedMark))) ? [simulatedLegend] : []),
       ...newest.flatMap(({ failure }) => (failure === undefined ? [] : [failureText(failure)])),
     ].join('\n'),
   );
@@ -66,12 +73,12 @@ export async function showHistory(
 async function scoresWith(wrapper: string, queue: SyntxQueue): Promise<ScoresOf> {
   const jobs = await scoredJobs(queue);
   requireScores(jobs, wrapper);
-  const scores = new Map(jobs.filter((job) => job.wrapper === wrapper).map(({ id, score }) => [id, score]));
+  const scores = new Map(jobs.filter((job) => job.wrapper === wrapper).map((job) => [job.id, job]));
   return ({ record }) => {
     if (record === null) return null;
     const ofRun = record.prompts.flatMap(({ job }) => (job === null ? [] : (scores.get(jobIdOf(job)) ?? [])));
-    const mean = ofRun.length === 0 ? null : ofRun.reduce((sum, score) => sum + score, 0) / ofRun.length;
-    return { wrapper, scored: ofRun.length, mean };
+    const mean = ofRun.length === 0 ? null : ofRun.reduce((sum, { score }) => sum + score, 0) / ofRun.length;
+    return { wrapper, scored: ofRun.length, simulated: ofRun.filter(({ simulated }) => simulated).length, mean };
   };
 }
 
@@ -97,7 +104,8 @@ function learnedText(learnedFrom: PastGeneration['learnedFrom']): string {
 
 function scoresText(scores: RunScores | null): string {
   if (scores === null) return 'unknown';
-  return scores.mean === null ? 'none yet' : `${scores.scored}, ${scores.mean.toFixed(1)}`;
+  if (scores.mean === null) return 'none yet';
+  return `${scores.scored}, ${scores.mean.toFixed(1)}${scores.simulated === 0 ? '' : simulatedMark}`;
 }
 
 function failedRow({ run, at }: FailedRun): string[] {
