@@ -1,8 +1,19 @@
 import { pino } from 'pino';
-import { expect, test, vi } from 'vitest';
+import { afterEach, expect, test, vi } from 'vitest';
 
 import { decideYield, type YieldFacts } from '../../src/gpu/yield-rule.js';
 import { YieldWatch } from '../../src/gpu/yield-watch.js';
+
+// By the global timers, which can be faked.
+vi.mock('node:timers/promises', () => ({
+  setTimeout: (ms: number, _: unknown, { signal }: { signal: AbortSignal }) =>
+    new Promise((resolve) => {
+      setTimeout(resolve, ms);
+      signal.onabort = resolve;
+    }),
+}));
+
+afterEach(() => vi.useRealTimers());
 
 const minute = 60_000;
 const facts: YieldFacts = {
@@ -80,4 +91,20 @@ test('a queue that cannot be read is said once and is no reason to yield', async
   expect(yieldWatch.yieldRequested).toBeUndefined();
   expect(lines).toHaveLength(1);
   expect(lines[0]).toContain('server away');
+});
+
+test('urgent work is seen within 10 s, whenever it comes', async () => {
+  vi.useFakeTimers();
+  const log = pino({ level: 'silent' });
+  for (const comesAfterMs of [0, 5_900, 6_100, 60_000]) {
+    let backlog = new Map<number, number>();
+    const readBacklog = () => Promise.resolve(backlog);
+    const yieldWatch = new YieldWatch({ ownPriority: 4, turnMs: 30 * minute, readBacklog, log });
+    await vi.advanceTimersByTimeAsync(comesAfterMs);
+    expect(yieldWatch.yieldRequested).toBeUndefined();
+    backlog = new Map([[2, 1]]);
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(yieldWatch.yieldRequested?.reason).toContain('priority 2');
+    await yieldWatch.stop();
+  }
 });
