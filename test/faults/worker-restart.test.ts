@@ -1,3 +1,5 @@
+import { join } from 'node:path';
+
 import { afterAll, beforeAll, expect, it } from 'vitest';
 
 import { DailyMachine } from '../support/daily-machine.js';
@@ -40,4 +42,19 @@ it('five restarts of the GPU worker, in order and by kill -9, cost a training no
   const { exitCode, stderr } = await watching;
   expect(exitCode).toBe(0);
   expect(stderr).not.toContain('Warning');
+});
+
+it('a GPU worker with another lock directory does not start while a training lives under the old one', async () => {
+  const training = await TrainingDay.start(machine, { day: 2, seconds: 4 });
+  const launch = await training.atStep(1);
+  await holdTrainer(launch);
+  await machine.tower.stop(training.gpu);
+  await machine.configure({ gpu: { lockDirectory: join(machine.tower.home, 'elsewhere') } });
+  const moved = await machine.tower.tower('worker', '--role', 'gpu');
+  expect(moved.exitCode).not.toBe(0);
+  expect(moved.stderr).toMatch(/gpu-0\.lock.*GPU_LOCK_MOVED.*Set `gpu\.lockDirectory` back/s);
+  await machine.configure({});
+  await machine.tower.startGpu();
+  releaseTrainer(launch);
+  await training.expectUndisturbed(launch);
 });

@@ -4,11 +4,12 @@ import type { WorkerEnvironment } from '../../activities/worker-environment.js';
 import { hostNameOf } from '../../config/host-name.js';
 import { readOpenAiKey, readServerApiKey } from '../../config/secrets.js';
 import { describeError, TowerError } from '../../errors.js';
-import { presentGpus, type PresentGpus } from '../../gpu/devices.js';
+import { gpuLockPath, presentGpus, type PresentGpus } from '../../gpu/devices.js';
 import { createLog } from '../../log/create-log.js';
 import type { Log } from '../../log/logger.js';
 import { sdkLogger } from '../../log/sdk-logger.js';
 import { reapOrphans } from '../../activities/reap-orphans.js';
+import { refuseMovedLock } from '../../training/refuse-moved-lock.js';
 import { createWorkers, type WorkerRole } from '../../worker.js';
 import type { CommandContext } from '../command-context.js';
 import { lockStateDirectory } from './state-lock.js';
@@ -18,18 +19,22 @@ import type { WorkerOptions } from './worker-options.js';
 /**
  * Runs the workers of this process until SIGTERM or SIGINT. A training goes on without its worker; the next one adopts it.
  *
- * @throws TowerError `STATE_DIRECTORY_LOCKED` when another control worker serves this state directory.
+ * @throws TowerError `STATE_DIRECTORY_LOCKED` when another control worker serves this state directory, `GPU_LOCK_MOVED`.
  */
 export async function runWorkerProcess(context: CommandContext, options: WorkerOptions): Promise<void> {
   const gpus = options.role === 'control' ? noGpus : await presentGpus(context.config.gpu);
   const roles = rolesOf(gpus, options);
   const name = roles.map((role) => (role.kind === 'gpu' ? `gpu-${role.index}` : role.kind)).join('+');
   const secrets = await secretsOf(context);
-  const { level } = context.config.log;
-  const log = createLog({ file: context.paths.logFile, level, role: name, secrets, alsoStderr: true });
+  const { config, paths } = context;
+  const { level } = config.log;
+  const log = createLog({ file: paths.logFile, level, role: name, secrets, alsoStderr: true });
   if (gpus.silence !== undefined) {
     log.warn({ error: describeError(gpus.silence), next: gpus.silence.next }, 'work on the GPU waits for its driver');
   }
+  const indexes = roles.flatMap((role) => (role.kind === 'gpu' ? [role.index] : []));
+  const locks = indexes.map((index) => gpuLockPath(config.gpu, { index, fallback: paths.gpu }));
+  await refuseMovedLock(paths.runs, await Promise.all(locks));
   const isControl = roles.some((role) => role.kind === 'control');
   const lock = isControl ? await lockStateDirectory('control-worker', context) : undefined;
   try {
