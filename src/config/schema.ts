@@ -58,7 +58,12 @@ const gpuSchema = z.strictObject({
     .union([z.literal('auto'), z.array(z.int().nonnegative()).min(1)])
     .default('auto')
     .describe('GPU indexes Tower may use; auto: all that nvidia-smi lists, else one logical CPU device'),
-  lockDirectory: z.string().optional().describe('where gpu-<index>.lock lies; every user of the GPU must share it; not to be changed while a training runs'),
+  lockDirectory: z
+    .string()
+    .optional()
+    .describe(
+      'where gpu-<index>.lock lies; every user of the GPU must share it; not to be changed while a training runs',
+    ),
   nvidiaSmi: z
     .string()
     .default('nvidia-smi')
