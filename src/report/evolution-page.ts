@@ -1,8 +1,9 @@
-import { heatMap, levelsChart, trendChart } from './evolution-charts.js';
+import { heatMap, trendChart } from './evolution-charts.js';
 import type { LevelSample } from './evolution-logs.js';
 import type { EvolutionReport, ReportedPrompt } from './evolution-report.js';
 import { countText } from './format.js';
 import { html, type Html } from './html.js';
+import { levelsChart } from './levels-chart.js';
 import { figure, renderPage } from './page.js';
 
 const textLimit = 4000;

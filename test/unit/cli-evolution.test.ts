@@ -301,6 +301,11 @@ describe('the report of a day', () => {
     expect(page).not.toMatch(/<script|https?:/);
     expect(page).toContain('Antwort &lt;');
     expect(page).toContain('0.7500 USD');
+    // Each stage has its line over the day, with what it had at each hour.
+    for (const [stage, jobs] of Object.entries({ incoming: 12, processed: 85, error: 5, archive: 45 })) {
+      expect(page).toContain(`<title>2026-01-05 14:00: ${jobs} ${stage}</title>`);
+    }
+    expect(page.match(/<path class="smooth"/g)).toHaveLength(5);
     // A day without anything is a page, too.
     expect((await tower('report', 'evolution', '2026-01-09')).exitCode).toBe(0);
   });
