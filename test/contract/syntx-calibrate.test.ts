@@ -2,7 +2,7 @@ import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { pino } from 'pino';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
 import { TowerError } from '../../src/errors.js';
 import { landscapeSchema } from '../../src/sims/syntx/landscape.js';
@@ -40,6 +40,7 @@ beforeEach(async () => {
   service = await startSyntxService({ directory: world.path('service'), landscape: scoring(98) });
 });
 afterEach(async () => {
+  vi.useRealTimers();
   await service.close();
   world.close();
 });
@@ -57,6 +58,11 @@ async function claim(number = 1): Promise<ClaimedJob> {
 function request(job: ClaimedJob, changes: Partial<CalibrationRequest> = {}): CalibrationRequest {
   const client = new WrapperClient({ url: service.address });
   return { queue, client, logs, consumer, job, threshold: 90, budget, storePauseMs: 1, ...changes };
+}
+
+/** The clock goes on by so much, and by nothing else. */
+function pass(milliseconds: number): void {
+  vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + milliseconds });
 }
 
 function lines(...path: string[]): Record<string, unknown>[] {
@@ -205,7 +211,11 @@ describe('a fault', () => {
     await world.put('incoming', first, { prompt });
     const job = await claim();
     const faults = [];
-    for (let attempt = 1; attempt <= 3; attempt++) faults.push(await failure(calibrateJob(request(job), options)));
+    for (let attempt = 1; attempt <= 3; attempt++) {
+      const fault = await failure(calibrateJob(request(job), options));
+      faults.push(fault);
+      pass(fault.retryAfterMs ?? 0);
+    }
     expect(faults).toMatchObject([
       { code: 'WRAPPER_OVERLOADED', retryable: true, retryAfterMs: 10 },
       { code: 'WRAPPER_TIMED_OUT', retryable: true, retryAfterMs: 1000 },
@@ -266,11 +276,39 @@ describe('a fault', () => {
     expect((await queue.claimed(job)).faults).toHaveLength(1);
   });
 
+  it('that was noted by an attempt that died decides all the same when the model is asked again', async () => {
+    await world.put('incoming', first, { prompt });
+    const job = await claim();
+    const fault = { kind: 'WRAPPER_TIMED_OUT', error: 'Timeout after 1800s', detail: 'no answer', durationMs: 1 };
+    pass(0);
+    await queue.noteFault(job, { ...fault, at: new Date().toISOString() });
+    pass(400);
+    expect(await failure(calibrateJob(request(job), options))).toMatchObject({
+      ...{ code: 'WRAPPER_TIMED_OUT', message: 'the last call: no answer', retryable: true, retryAfterMs: 600 },
+    });
+    expect(service.calls()).toEqual([]);
+    expect((await queue.claimed(job)).faults).toHaveLength(1);
+    pass(600);
+    expect(await calibrateJob(request(job), options)).toMatchObject({ stage: 'processed', score: 98 });
+  });
+
+  it('that was noted by an attempt that died, and is never tried again, is given up without a call', async () => {
+    await world.put('incoming', first, { prompt });
+    const job = await claim();
+    const fault = { kind: 'WRAPPER_REFUSED', error: 'HTTPError: 403 Client Error', detail: 'no', durationMs: 1 };
+    await queue.noteFault(job, { ...fault, at: '2026-01-05T04:01:02.643Z' });
+    expect(await failure(calibrateJob(request(job), options))).toMatchObject({
+      ...{ code: 'WRAPPER_REFUSED', retryable: false },
+    });
+    expect(service.calls()).toEqual([]);
+  });
+
   it('that passes leaves a score', async () => {
     service.faults = [{ times: 1, fault: { kind: 'reset' } }];
     await world.put('incoming', first, { prompt });
     const job = await claim();
     expect(await failure(calibrateJob(request(job), options))).toMatchObject({ code: 'WRAPPER_UNREACHABLE' });
+    pass(10);
     expect(await calibrateJob(request(job), options)).toMatchObject({ stage: 'processed', score: 98 });
     expect(world.metadata('processed', first)).toMatchObject({ tower: { faults: [{ kind: 'WRAPPER_UNREACHABLE' }] } });
   });

@@ -12,7 +12,7 @@ import { scoreAnswer } from '../scores/quality-score.js';
 import type { CallTurns } from './call-turns.js';
 import { defaultRetryBudget, nextTry, type RetryBudget } from './retry-budget.js';
 import type { WrapperClient } from './wrapper-client.js';
-import { WrapperFault } from './wrapper-faults.js';
+import { WrapperFault, type WrapperFaultKind } from './wrapper-faults.js';
 
 /** Who consumes: goes into the job's metadata and into the logs. */
 export interface Consumer {
@@ -139,6 +139,7 @@ async function ask(
   options: ServiceOptions<CalibrationProgress>,
 ): Promise<StoredAnswer> {
   const { wrapper } = consumer;
+  requireDue(job, budget);
   // A half-hour call is not begun when its answer would be lost.
   await queue.requireSpace();
   const started = performance.now();
@@ -173,6 +174,27 @@ async function ask(
   const stored = () => queue.storeAnswer(job, job.prompt, answer);
   await untilStored(stored, { ...options, what: 'answer', storePauseMs });
   return answer;
+}
+
+/**
+ * A worker that dies after it has noted a fault tells nobody when the call may be made again; so the next attempt looks at the fault.
+ *
+ * @throws WrapperFault as the attempt that noted it would have
+ */
+function requireDue({ faults }: ClaimedJob, budget: RetryBudget): void {
+  const last = faults.at(-1);
+  if (last === undefined) return;
+  const next = nextTry(
+    faults.map(({ kind }) => kind),
+    budget,
+  );
+  const sinceMs = Date.now() - Date.parse(last.at);
+  // A time to come was written by a wrong clock: nobody knows how long ago it was.
+  if (next.retry && !(sinceMs >= 0 && sinceMs < next.afterMs)) return;
+  throw new WrapperFault(last.kind as WrapperFaultKind, `the last call: ${last.detail}`, {
+    ...{ detail: last.detail, upstreamError: last.error, retryable: next.retry },
+    ...(next.retry && { retryAfterMs: next.afterMs - sinceMs }),
+  });
 }
 
 interface StoreOptions extends ServiceOptions<CalibrationProgress> {
