@@ -1,6 +1,10 @@
-import { expect, it } from 'vitest';
+import type * as Workflow from '@temporalio/workflow';
+import { expect, it, vi } from 'vitest';
 
 import { checkPromptInput } from '../../src/workflows/prompt-input.js';
+
+// As in a run that begins now.
+vi.mock('@temporalio/workflow', async (original) => ({ ...(await original<typeof Workflow>()), patched: () => true }));
 
 const check = (wrapper: string) => () => {
   checkPromptInput({ kind: 'consume', wrapper }, { names: ['kind', 'wrapper'], required: ['wrapper'] });
