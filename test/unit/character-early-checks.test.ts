@@ -104,6 +104,23 @@ describe('what the training and the delivery need is looked for before the first
     });
   });
 
+  it('a relative path means a model beside the scripts, also under kohya_ss, and is looked into', async () => {
+    const comfyui = { loraDirectory: folders.loras, checkpointDirectory: join(folders.root, 'checkpoints') };
+    await write('checkpoints/dreamshaper_8.safetensors');
+    // `<kohya_ss>/sd-scripts`
+    const character = { ...(await writeScripts()), sdScripts: folders.root };
+    const place = { comfyui, character };
+    const own = (name: string) => ({ kohya: { pretrained_model_name_or_path: name } });
+    await copyFile(await headerFile('sd', ['cond_stage_model.x']), await write('sd-scripts/models/own.safetensors'));
+    await check(place, own('models/own.safetensors'));
+    await copyFile(await headerFile('flux', ['double_blocks.0.x']), await write('sd-scripts/models/flux.safetensors'));
+    await expect(check(place, own('models/flux.safetensors'))).rejects.toMatchObject({
+      code: 'BASE_MODEL_KIND_DIFFERS',
+    });
+    await write('beside.safetensors');
+    await expect(check(place, own('./beside.safetensors'))).rejects.toMatchObject({ code: 'BASE_MODEL_MISSING' });
+  });
+
   it('W20: what the installed scripts would pass over or stumble over after the images is refused at once', async () => {
     const comfyui = { loraDirectory: folders.loras, checkpointDirectory: join(folders.root, 'checkpoints') };
     await write('checkpoints/dreamshaper_8.safetensors');

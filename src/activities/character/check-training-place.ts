@@ -38,16 +38,18 @@ export async function checkTrainingPlace(
 ): Promise<void> {
   const { sdScripts: folder, python } = environment.config.character;
   const options = kohyaOptions(environment, job);
+  let scripts: string | undefined;
   // The stand-in needs neither.
   if (folder !== undefined) {
     const installation = await probeInstallation({ folder, python: await pythonOf(folder, python) });
+    scripts = installation.root;
     await scriptFor(installation, job.baseModelKind);
-    for (const name of modelOptions) await requireModel(name, options[name], folder);
-    for (const weights of options.base_weights ?? []) await requireModel('base_weights', weights, folder);
+    for (const name of modelOptions) await requireModel(name, options[name], scripts);
+    for (const weights of options.base_weights ?? []) await requireModel('base_weights', weights, scripts);
     await requireTrainerFolders(options);
     requireOptions({ job, options, log: environment.log }, installation);
   }
-  await refuseOtherKind(environment, job, options);
+  await refuseOtherKind(environment, job, { options, scripts });
   if (job.choose.scorer !== null) await requireScorer(job.choose.scorer);
   await requireWritableFolder(loraDirectory(environment));
 }
@@ -93,10 +95,10 @@ async function requireTrainerFolders({ reg_data_dir, tokenizer_cache_dir }: Kohy
 async function requireModel(
   name: (typeof modelOptions)[number] | 'base_weights',
   model: string | undefined,
-  sdScripts: string,
+  scripts: string,
 ): Promise<void> {
   // Else it may be the name of a model on the hub. The scripts run in their own folder.
-  if (model === undefined || !meansModelPath(model) || (await exists(resolve(sdScripts, model)))) return;
+  if (model === undefined || !meansModelPath(model) || (await exists(resolve(scripts, model)))) return;
   const isBase = name === 'pretrained_model_name_or_path';
   throw new TowerError(
     'BASE_MODEL_MISSING',
@@ -113,8 +115,9 @@ async function requireModel(
 async function refuseOtherKind(
   environment: Pick<WorkerEnvironment, 'config'>,
   { checkpoint, graph, baseModelKind: wanted }: CharacterJob,
-  { pretrained_model_name_or_path: base, network_weights: earlier }: KohyaOptions,
+  { options, scripts }: { readonly options: KohyaOptions; readonly scripts: string | undefined },
 ): Promise<void> {
+  const { pretrained_model_name_or_path: base, network_weights: earlier } = options;
   // A graph of one's own may load its model itself.
   const renders = (await loadGraph(graph)).placeholders.has('checkpoint');
   for (const [what, path] of [
@@ -122,7 +125,7 @@ async function refuseOtherKind(
     ['the checkpoint that renders', renders ? checkpointPath(environment, checkpoint) : undefined],
     ['kohya.network_weights', earlier],
   ] as const) {
-    const kind = path === undefined ? undefined : await kindOfFile(path);
+    const kind = path === undefined ? undefined : await kindOfFile(resolve(scripts ?? '', path));
     if (kind === undefined || kind === wanted) continue;
     const found = `${what}, ${path}, is of ${baseModels[kind].name}`;
     throw new TowerError('BASE_MODEL_KIND_DIFFERS', `${found}; the job trains for ${baseModels[wanted].name}`, {
