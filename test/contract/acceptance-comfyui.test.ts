@@ -11,7 +11,7 @@ import { startComfyuiServer } from '../../src/sims/comfyui/server.js';
 import { waitUntil } from '../support/wait-until.js';
 
 const log = pino({ level: 'silent' });
-const unused = { sdScripts: '/nowhere', images: 1, size: 64, steps: 1, timeout: 1 };
+const unused = { sdScripts: '/nowhere', images: 1, size: 64, steps: 1, timeout: 1, nvidiaSmi: 'none' };
 let home: string;
 
 beforeEach(async () => {

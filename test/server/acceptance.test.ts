@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -31,6 +31,9 @@ let directory: string;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'tower-'));
   directory = join(folder, 'comfyui');
+  // Of a machine without a GPU that has the command all the same.
+  await mkdir(join(folder, 'bin'));
+  await writeFile(join(folder, 'bin', 'nvidia-smi'), '#!/bin/sh\nexit 9\n', { mode: 0o755 });
   comfyui = await ComfyuiProcess.start(directory, { renderMs: 10 });
 });
 afterAll(async () => {
@@ -40,8 +43,10 @@ afterAll(async () => {
 
 async function acceptance(...args: string[]) {
   const { path } = await testTemporalCli();
-  const env = { TOWER_TEMPORAL_CLI: path, NO_COLOR: '1' };
-  const { exitCode, stdout, stderr } = await execa(process.execPath, [program, ...args], { env, reject: false });
+  const programs = `${join(folder, 'bin')}:${process.env['PATH']}`;
+  const env = { TOWER_TEMPORAL_CLI: path, NO_COLOR: '1', PATH: programs };
+  const words = [program, '--nvidia-smi', 'none', ...args];
+  const { exitCode, stdout, stderr } = await execa(process.execPath, words, { env, reject: false });
   return { exitCode, stdout, stderr };
 }
 
@@ -170,6 +175,15 @@ describe('what is wrong on the command line is said before anything is started',
       () => ['--comfyui', comfyui.address, '--comfyui-directory', folder, '--sd-scripts', standIn],
       6,
       'LORAS_FOLDER_MISSING',
+    ],
+    [
+      'a driver that does not answer',
+      () => {
+        const programs = ['--comfyui', comfyui.address, '--comfyui-directory', directory, '--sd-scripts', standIn];
+        return [...programs, '--nvidia-smi', 'nvidia-smi'];
+      },
+      1,
+      '--nvidia-smi none',
     ],
     ['a folder that is no ComfyUI', () => ['--comfyui', folder, '--sd-scripts', standIn], 5, 'main.py'],
     [

@@ -27,6 +27,7 @@ const program = new Command('acceptance')
     ...all,
     value,
   ])
+  .option('--nvidia-smi <command>', 'what tells the GPUs; none: everything runs on the CPU', 'nvidia-smi')
   .option('--home <folder>', 'state directory; default: a new folder, which stays')
   .option('--timeout <minutes>', 'for everything together', wholeNumber, 120)
   .option('--json', 'print the proofs as JSON')

@@ -10,6 +10,8 @@ export interface AcceptanceOptions {
   readonly size: number;
   readonly steps: number;
   readonly with?: readonly string[];
+  /** Of the configuration (`gpu.nvidiaSmi`); `none`: both programs run on the CPU. */
+  readonly nvidiaSmi: string;
   readonly home?: string;
   readonly timeout: number;
   readonly json?: boolean;

@@ -37,10 +37,11 @@ const modelFolders = ['checkpoints', 'loras', 'vae', 'clip', 'text_encoders', 'd
 /**
  * The one at the address, or one that is started from the folder with model and output folders of its own.
  *
- * @throws TowerError `USAGE`, `COMFYUI_UNREACHABLE`, `LORAS_FOLDER_MISSING`, `NOT_FOUND`, `COMFYUI_NOT_STARTED`; the reason of the signal,
- * with nothing left that was started
+ * @throws TowerError `USAGE`, `COMFYUI_UNREACHABLE`, `LORAS_FOLDER_MISSING`, `NOT_FOUND`, `COMFYUI_NOT_STARTED`, `NVIDIA_SMI_FAILED`; the reason of the
+ * signal, with nothing left that was started
  */
 export async function openComfyui(options: AcceptanceOptions, place: Place): Promise<RealComfyui> {
+  const onGpu = await findsGpu(options);
   if (/^https?:\/\//.test(options.comfyui)) {
     const { comfyui: address, comfyuiDirectory } = options;
     if (comfyuiDirectory === undefined) {
@@ -58,10 +59,26 @@ export async function openComfyui(options: AcceptanceOptions, place: Place): Pro
     const { simulated } = await client.serverFacts({ signal: place.signal });
     return { client, address, directory, simulated, close: () => Promise.resolve() };
   }
-  return startComfyui(options, place);
+  return startComfyui(options, { ...place, onGpu });
 }
 
-async function startComfyui(options: AcceptanceOptions, { home, log, signal }: Place): Promise<RealComfyui> {
+/** Here, because Tower itself would wait for a driver that does not answer. */
+async function findsGpu({ nvidiaSmi }: AcceptanceOptions): Promise<boolean> {
+  try {
+    return (await listDevices(nvidiaSmi)).some(({ kind }) => kind === 'cuda');
+  } catch (error) {
+    if (!(error instanceof TowerError)) throw error;
+    throw new TowerError(error.code, error.message, {
+      cause: error.cause,
+      next: 'Bring the driver back; to do without a GPU take `--nvidia-smi none`.',
+    });
+  }
+}
+
+async function startComfyui(
+  options: AcceptanceOptions,
+  { home, log, signal, onGpu }: Place & { readonly onGpu: boolean },
+): Promise<RealComfyui> {
   const program = join(resolve(options.comfyui), 'main.py');
   if (!(await exists(program))) {
     throw new TowerError('NOT_FOUND', `${program} is not there`, {
@@ -72,7 +89,6 @@ async function startComfyui(options: AcceptanceOptions, { home, log, signal }: P
   await prepareFolders(directory, await checkpointFile(options));
   const port = await pickPort([]);
   const output = openLog(join(home, 'logs'));
-  const onGpu = (await listDevices('nvidia-smi')).some(({ kind }) => kind === 'cuda');
   const python = options.comfyuiPython ?? options.python ?? 'python3';
   const process = await startGuardedProcess({
     command: python,

@@ -86,6 +86,7 @@ async function contextIn(
   const file = join(home, 'tower.toml');
   const settings = {
     host: 'acceptance',
+    gpu: { nvidiaSmi: options.nvidiaSmi },
     comfyui: { url: comfyui.address, directory: comfyui.directory },
     character: {
       ...(sdScripts !== undefined && { sdScripts }),
