@@ -47,6 +47,13 @@ it('a training finds a broken image and an empty caption before it waits for the
   expect(message).toMatch(/a_1\.txt: the caption is empty.*a_3\.png: the image does not decode/);
 });
 
+it('a training alone is refused with fewer images than minImages (W8)', async () => {
+  const dataset = await datasetOf('few', ['a_1.png', 'a_2.png', 'a_3.png']);
+  const job = { name: 'Few', dataset, count: undefined, stages: ['train'], minImages: 4 };
+  const { code, message } = await failure(await machine.start(job));
+  expect([code, message]).toEqual(['TOO_FEW_IMAGES', '3 images are in the dataset, at least 4 are needed']);
+});
+
 it('a run whose dataset was moved says so when it is to go on, and goes on once it is back (W11)', async () => {
   const dataset = await datasetOf('moved', ['a_1.png', 'a_2.png']);
   const job = { name: 'Moved', dataset, count: undefined, stages: ['tag'] };

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 
 import { Context } from '@temporalio/activity';
 
+import { requireEnoughImages } from '../../character/caption-dataset.js';
 import { imageFilesIn } from '../../character/dataset-images.js';
 import { readReservation, requireDataset } from '../../character/dataset.js';
 import { isApproved } from '../../character/review.js';
@@ -65,7 +66,10 @@ export function prepareCharacter(environment: WorkerEnvironment): Prepare {
       await writeRunOwner(runDirectory(made.paths.directory), { workflowId, workflowRunId, firstRunId: owner });
       return made;
     });
-    if (job.stages[0] === 'train') await checkGivenDataset(environment, run);
+    if (job.stages[0] === 'train') {
+      await checkGivenDataset(environment, run);
+      await requireEnoughImages(run);
+    }
     const files = runDirectory(run.paths.directory);
     const generates = job.stages.includes('generate');
     const maker = generates ? server : await makerOfDataset(run, paths.runs);
