@@ -48,7 +48,8 @@ export const learningOptions = {
     .min(0)
     .max(2 ** 32 - 1)
     .default(42),
-  min_snr_gamma: positive.default(5),
+  /** 0: off. */
+  min_snr_gamma: atLeastZero.default(5),
   noise_offset: atLeastZero.optional(),
   noise_offset_random_strength: flag.optional(),
   adaptive_noise_scale: z.number().optional(),

@@ -41,6 +41,11 @@ it('W13: config.toml is TOML with the options of the trainer, and none of the da
   expect(text).toMatch(/^lr_warmup_steps = 100$/m);
 });
 
+it('min-SNR weighting can be switched off', () => {
+  const options = { pretrained_model_name_or_path: '/m.safetensors', min_snr_gamma: 0 };
+  expect(parse(configFile(optionsOf(options), file))['min_snr_gamma']).toBe(0);
+});
+
 it('without held-out images or samples their options are left out, for sd-scripts that do not know them', () => {
   const keys = Object.keys(parse(configFile(optionsOf(), file)));
   expect(keys.filter((key) => /validat|sample/.test(key))).toEqual([]);
