@@ -10,12 +10,14 @@ export interface EpochCandidate {
   readonly path: string;
   readonly sha256: string;
   readonly trainLoss: number | null;
-  /** Mean loss over the held-out images, at fixed noise and timesteps; `null` where it was not measured. */
+  /** Mean loss over the held-out images, at fixed timesteps; `null` where it was not measured. */
   readonly heldOutLoss: number | null;
   /** Samples with fixed prompts and seeds, in the order of the prompts. */
   readonly samples: readonly string[];
   /** Resolution, precision and batch of its training: losses can be compared where they are equal. */
   readonly conditions?: string | undefined;
+  /** Of the trainer's, to load images: with any, the noise of the held-out loss is not the same in each epoch. None when left out. */
+  readonly loadingProcesses?: number | undefined;
 }
 
 /** Scores of an epoch's samples, in their order; more is better. */
@@ -76,7 +78,7 @@ export function chooseEpoch(
   const { epoch, path, sha256 } = chosen;
   return {
     ...{ epoch, path, sha256, method, noise },
-    reason: reason + notCompared(sorted, last),
+    reason: reason + notCompared(sorted, last) + otherNoise(sorted, last),
     epochs: sorted.map(({ epoch: number, trainLoss, heldOutLoss, samples }) => ({
       ...{ epoch: number, trainLoss, heldOutLoss, samples },
       score: mean(scores.find((entry) => entry.epoch === number)?.scores ?? []),
@@ -204,6 +206,12 @@ function notCompared(epochs: readonly EpochCandidate[], last: EpochCandidate): s
   if (others.length === 0) return '';
   const numbers = others.map(({ epoch }) => epoch).join(', ');
   return `; held-out losses with another resolution, precision or batch are not compared: epoch${others.length === 1 ? '' : 's'} ${numbers}`;
+}
+
+/** It is in the estimate of the noise; whoever compares losses by hand has to know. */
+function otherNoise(epochs: readonly EpochCandidate[], { loadingProcesses = 0 }: EpochCandidate): string {
+  if (loadingProcesses === 0 || !epochs.some(({ heldOutLoss }) => isNumber(heldOutLoss))) return '';
+  return `; held-out losses were measured with other noise in each epoch (max_data_loader_n_workers ${loadingProcesses})`;
 }
 
 function because(reason: string | undefined): string {

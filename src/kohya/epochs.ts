@@ -23,7 +23,7 @@ export interface EpochRecord {
   readonly bytes: number;
   /** Mean over the steps of this epoch; `null`: not told. */
   readonly trainLoss: number | null;
-  /** Mean over the held-out images, always at the same time steps and noise; `null`: none held out, or not validated then. */
+  /** Mean over the held-out images, always at the same time steps; `null`: none held out, or not validated then. */
   readonly heldOutLoss: number | null;
   /** `console`: losses are rounded to three digits, because TensorBoard is not installed beside sd-scripts. */
   readonly lossSource: 'tensorboard' | 'console' | null;
@@ -31,6 +31,8 @@ export interface EpochRecord {
   readonly samples: readonly string[];
   /** Of the losses: only those with equal ones can be compared. */
   readonly conditions?: string | undefined;
+  /** Of the trainer's, to load images: only without any are the losses of all epochs at the same noise. */
+  readonly loadingProcesses: number;
 }
 
 /** `kohya.json` of a run. @throws TowerError `KOHYA_RUN_UNKNOWN` when the run has none. */
@@ -53,7 +55,8 @@ export async function readEpochs(directory: string, signal?: AbortSignal): Promi
   const rung = (await readLaunches(runDirectory(directory))).at(-1)?.spec.memoryRung ?? 0;
   const number = Math.min(rung, plan.rungs.length - 1);
   const output = plan.rungs[number]?.output ?? '';
-  const expectation = { ...(await readExpectation(directory, number, plan)), signal };
+  const { loadingProcesses, ...ordered } = await readOrderedOptions(directory, number);
+  const expectation = { ...expectationOf(ordered, plan), signal };
   const losses = await readEpochLosses(directory, plan);
   const conditions = await readLossConditions(directory, plan);
   const samples = await samplesByEpoch(join(output, outputFiles.samples), plan.outputName);
@@ -74,6 +77,7 @@ export async function readEpochs(directory: string, signal?: AbortSignal): Promi
       lossSource: source,
       samples: samples.get(epoch) ?? [],
       conditions: conditions.get(epoch),
+      loadingProcesses,
     });
   }
   return records;
@@ -90,24 +94,31 @@ const orderedSchema = z.object({
   no_metadata: z.boolean().optional(),
   training_comment: z.string(),
   save_every_n_epochs: z.number().default(1),
+  max_data_loader_n_workers: z.number().default(0),
 });
 
-/** What config.toml of a rung orders, the comment that marks the LoRAs of the run, and how many epochs lie between two states. */
-export async function readOrderedOptions(
-  directory: string,
-  rung: number,
-): Promise<Pick<LoraExpectation, 'options' | 'comment'> & { readonly saveEveryEpochs: number }> {
+interface OrderedOptions extends Pick<LoraExpectation, 'options' | 'comment'> {
+  /** Between two states. */
+  readonly saveEveryEpochs: number;
+  readonly loadingProcesses: number;
+}
+
+/** What config.toml of a rung orders, with the comment that marks the LoRAs of the run. */
+export async function readOrderedOptions(directory: string, rung: number): Promise<OrderedOptions> {
   const text = await readFile(kohyaRunFiles(directory).config(rung), 'utf8');
   const {
     training_comment: comment,
     save_every_n_epochs: saveEveryEpochs,
+    max_data_loader_n_workers: loadingProcesses,
     ...options
   } = orderedSchema.parse(parse(text));
-  return { options, comment, saveEveryEpochs };
+  return { options, comment, saveEveryEpochs, loadingProcesses };
 }
 
-async function readExpectation(directory: string, rung: number, plan: KohyaPlan): Promise<LoraExpectation> {
-  const { comment, options } = await readOrderedOptions(directory, rung);
+function expectationOf(
+  { comment, options }: Pick<OrderedOptions, 'comment' | 'options'>,
+  plan: KohyaPlan,
+): LoraExpectation {
   return { baseModelKind: plan.baseModelKind, options, simulated: plan.simulated, comment };
 }
 

@@ -57,6 +57,14 @@ describe('the epoch is chosen on evidence', () => {
     expect(choice.epochs.filter(({ eligible }) => eligible).map(({ epoch }) => epoch)).toEqual([4]);
   });
 
+  it('losses at other noise in each epoch are not called anything else', () => {
+    const loadedBy = (loadingProcesses: number, losses: readonly (number | null)[]) =>
+      chooseEpoch(epochs(losses).map((candidate) => ({ ...candidate, loadingProcesses }))).reason;
+    expect(loadedBy(8, [0.3, 0.2, 0.25])).toMatch(/other noise in each epoch \(max_data_loader_n_workers 8\)$/);
+    expect(loadedBy(8, [null, null])).not.toContain('other noise');
+    expect(loadedBy(0, [0.3, 0.2, 0.25])).not.toContain('other noise');
+  });
+
   it('the earliest that is not worse beyond noise', () => {
     const losses = [0.2, 0.16, 0.13, 0.112, 0.1031, 0.1012, 0.1024, 0.1008, 0.1021, 0.1009, 0.104, 0.11];
     const choice = choose(losses);
