@@ -5,6 +5,7 @@ import { TowerError } from '../errors.js';
 import { undefinedIfAbsent } from '../files/absent.js';
 import { writeFileDurable } from '../files/durable-write.js';
 import { sha256Of, sha256OfFile } from '../files/sha256.js';
+import { isBitmap } from '../kohya/image-files.js';
 import type { ServiceOptions } from '../service-options.js';
 import { openCaptionJournal, type CaptionEvent } from './caption-journal.js';
 import { captionOf } from './captions.js';
@@ -35,6 +36,9 @@ export interface CaptionSummary {
 /** Far longer than a caption is under its temporary name: another attempt may be at work still. */
 const temporaryFileMs = 60_000;
 
+/** How many of them a message names. */
+const namedBitmaps = 5;
+
 /** So many captions share one write of the journal. */
 const batchSize = 100;
 
@@ -43,7 +47,7 @@ const batchSize = 100;
  * that neither Tower nor the original has written is a person's, and stays (unless the job says `overwriteCaptions` and it was not
  * given in a review). Files of other programs under the names of Tower's are kept under another name.
  *
- * @throws TowerError `TOO_FEW_IMAGES` (fewer than `minImages`), `NO_PERMISSION`, `DISK_FULL`
+ * @throws TowerError `TOO_FEW_IMAGES` (fewer than `minImages`), `BITMAPS_IN_DATASET`, `NO_PERMISSION`, `DISK_FULL`
  */
 export async function captionDataset(
   run: CharacterRun,
@@ -77,9 +81,10 @@ export async function captionDataset(
   });
 }
 
-/** @throws TowerError `TOO_FEW_IMAGES` */
+/** The images of the dataset, none of which is a bitmap. @throws TowerError `BITMAPS_IN_DATASET`, `TOO_FEW_IMAGES` */
 export async function requireEnoughImages(run: CharacterRun): Promise<DatasetImage[]> {
   const images = await datasetImages(run);
+  refuseBitmaps(run, images);
   const { minImages } = run.job;
   if (images.length >= minImages) return images;
   const next = run.job.stages.includes('generate')
@@ -92,6 +97,16 @@ export async function requireEnoughImages(run: CharacterRun): Promise<DatasetIma
       next,
       details: { images: images.length, minImages, count: run.job.count },
     },
+  );
+}
+
+function refuseBitmaps({ dataset }: CharacterRun, images: readonly DatasetImage[]): void {
+  const bitmaps = images.map(({ file }) => file).filter(isBitmap);
+  if (bitmaps.length === 0) return;
+  throw new TowerError(
+    'BITMAPS_IN_DATASET',
+    `${dataset.images} holds bitmaps (BMP), which are not taken: ${bitmaps.slice(0, namedBitmaps).join(', ')}${bitmaps.length > namedBitmaps ? ', …' : ''}`,
+    { next: 'Convert them to PNG, then start the run again.', details: { bitmaps: bitmaps.length } },
   );
 }
 

@@ -1,17 +1,14 @@
 import { readdir } from 'node:fs/promises';
-import { extname } from 'node:path';
 
 import { z } from 'zod';
 
 import { undefinedIfAbsent } from '../files/absent.js';
 import { readJsonIfExists } from '../files/read-json.js';
+import { isImageFile } from '../kohya/image-files.js';
 import type { CharacterRun } from './character-run.js';
 import { readJournal } from './journal.js';
 import { readPlan } from './plan.js';
 import { axes, type Attributes } from './vocabulary.js';
-
-/** Endings that the trainer reads, in whatever case. */
-const imageEndings = new Set(['.png', '.jpg', '.jpeg', '.webp']);
 
 /** An image of a dataset, wherever it came from. */
 export interface DatasetImage {
@@ -59,9 +56,7 @@ const metadataSchema = z.looseObject({
 export async function imageFilesIn(folder: string): Promise<string[]> {
   const entries = await readdir(folder, { withFileTypes: true });
   return entries
-    .filter(
-      (entry) => entry.isFile() && !entry.name.startsWith('.') && imageEndings.has(extname(entry.name).toLowerCase()),
-    )
+    .filter((entry) => entry.isFile() && !entry.name.startsWith('.') && isImageFile(entry.name))
     .map(({ name }) => name)
     .sort();
 }

@@ -1,4 +1,4 @@
-import { open, readFile, stat } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { extname, join } from 'node:path';
 
 import sharp from 'sharp';
@@ -9,10 +9,9 @@ import { namesIn, undefinedIfAbsent } from '../files/absent.js';
 import { writeJsonDurable } from '../files/durable-write.js';
 import { readJsonIfExists } from '../files/read-json.js';
 import { sha256Of } from '../files/sha256.js';
+import { isBitmap, isFoundByTrainer, isImageFile } from './image-files.js';
 import type { KohyaOptions } from './options.js';
 
-/** sd-scripts finds these, all in lower or all in upper case (contract kohya.md, section 3.1). */
-const imageExtension = /^\.(png|jpe?g|webp|bmp|PNG|JPE?G|WEBP|BMP)$/;
 /** A picture is held in memory while it is decoded: this many take 400 MB. */
 const largestPixels = 2 ** 27;
 /** How many faults a message names. */
@@ -44,9 +43,9 @@ export interface DatasetFolder {
  */
 export async function checkDataset({ folder, options, record }: DatasetFolder): Promise<DatasetCheck> {
   const names = (await namesIn(folder)).filter((name) => !name.startsWith('.')).sort();
-  const images = names.filter((name) => imageExtension.test(extname(name)));
+  const images = names.filter(isFoundByTrainer);
   if (images.length === 0) throw invalidDataset(folder, [`${folder} holds no image`]);
-  const hidden = names.filter((name) => !images.includes(name) && imageExtension.test(extname(name).toLowerCase()));
+  const hidden = names.filter((name) => !images.includes(name) && isImageFile(name));
   const faults = hidden.map((name) => `${name}: sd-scripts only finds extensions in lower or in upper case`);
 
   const captions = images.map((name) => name.slice(0, -extname(name).length) + options.caption_extension);
@@ -96,7 +95,7 @@ async function faultOfCaption(path: string, wholeFile: boolean): Promise<string 
 
 /** Width and height, or what is wrong with the image. */
 async function sizeOfImage(path: string): Promise<{ width: number; height: number } | string> {
-  if (/\.bmp$/i.test(path)) return await sizeOfBitmap(path);
+  if (isBitmap(path)) return 'bitmaps (BMP) are not taken, convert it to PNG';
   try {
     const { info } = await sharp(path, { failOn: 'warning', limitInputPixels: largestPixels })
       .raw()
@@ -104,22 +103,6 @@ async function sizeOfImage(path: string): Promise<{ width: number; height: numbe
     return { width: info.width, height: info.height };
   } catch (error) {
     return `the image does not decode (${(error as Error).message.split('\n')[0] ?? ''})`;
-  }
-}
-
-/** libvips reads no BMP; its header tells type, length of the file and size. */
-async function sizeOfBitmap(path: string): Promise<{ width: number; height: number } | string> {
-  const file = await open(path, 'r');
-  try {
-    const header = Buffer.alloc(26);
-    const { bytesRead } = await file.read(header, 0, header.length, 0);
-    const { size } = await file.stat();
-    const whole =
-      bytesRead === header.length && header.toString('latin1', 0, 2) === 'BM' && header.readUInt32LE(2) <= size;
-    const [width, height] = [header.readInt32LE(18), Math.abs(header.readInt32LE(22))];
-    return whole && width > 0 && height > 0 ? { width, height } : 'the image does not decode (no complete bitmap)';
-  } finally {
-    await file.close();
   }
 }
 

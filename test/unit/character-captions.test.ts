@@ -270,6 +270,17 @@ describe('W21: captions have no repeats, and what a person wrote stays', () => {
     expect(await json(taggingResults)).toMatchObject({ set_aside: all.sort() });
   });
 
+  it('a bitmap is refused by name before anything is written', async () => {
+    const run = await existing(['a_1.png']);
+    await writeFile(join(run.dataset.images, 'b.bmp'), 'BM');
+    const before = (await readdir(run.dataset.images)).sort();
+    await expect(caption(run)).rejects.toMatchObject({
+      ...{ code: 'BITMAPS_IN_DATASET', retryable: false },
+      ...{ message: expect.stringContaining('b.bmp') as string, next: expect.stringContaining('PNG') as string },
+    });
+    expect((await readdir(run.dataset.images)).sort()).toEqual(before);
+  });
+
   it('png, jpg, jpeg and webp are images, in whatever case', async () => {
     const names = ['a.PNG', 'b.jpg', 'c.JPEG', 'd.webp'];
     const run = await existing(['seed.png']);
