@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -66,6 +66,26 @@ it('renders what a run lacks, and nothing twice', async () => {
   expect(seen.at(-1)).toMatchObject({ stage: 'rendering', accepted: 12, planned: 12 });
   expect(server.statistics().renders).toHaveLength(12);
   expect(await readComfyuiRecord(run.paths.directory)).toMatchObject({ simulated: true });
+});
+
+it('what ComfyUI had saved before everything was switched off is taken instead of rendered again (W11)', async () => {
+  let left = 7;
+  await render(() => (left-- > 0 ? undefined : { reason: 'the power goes' }));
+  const lines = (await readFile(run.paths.journal, 'utf8')).trimEnd().split('\n');
+  const saved = lines.length;
+  expect(saved).toBeGreaterThan(2);
+  // The two that came last did not get as far as the journal.
+  for (const line of lines.slice(-2)) await rm(join(run.dataset.folder, (JSON.parse(line) as { file: string }).file));
+  await writeFile(run.paths.journal, `${lines.slice(0, -2).join('\n')}\n`);
+  await server.close();
+  server = await startComfyuiServer({ directory: join(folder, 'comfyui'), settings: { renderMs: 5 } });
+  client = createComfyuiClient({ baseUrl: server.address, log });
+
+  expect(await render()).toMatchObject({ accepted: 12, rejected: 0, stopped: null });
+  expect(await accepted()).toEqual(all);
+  expect(server.statistics().renders).toHaveLength(12 - saved);
+  const { recoveries } = await readJournal(run.paths.journal);
+  expect(recoveries.get('found-output')).toMatchObject({ count: 2 });
 });
 
 it('refuses bad images and renders them again with another seed (W2, W3)', async () => {

@@ -11,6 +11,7 @@ import type { Absence } from '../../comfyui/render/patience.js';
 import { renderImages } from '../../comfyui/render/render-images.js';
 import type { ImageVerdict, Recovery, RenderedImage, RenderImage } from '../../comfyui/render/types.js';
 import { TowerError } from '../../errors.js';
+import { exists } from '../../files/exists.js';
 import type { ServiceOptions } from '../../service-options.js';
 import { waitsForOf, type WaitsFor } from '../../temporal/waiting-reasons.js';
 import { endedTurn } from './ended-turn.js';
@@ -57,6 +58,8 @@ export async function renderDataset(
   options: ServiceOptions<RenderingProgress>,
 ): Promise<RenderTurn> {
   const plan = await planOf(run);
+  // It is made before the first prompt is sent.
+  let isResumed = await exists(run.paths.journal);
   const receiver = await openReceiver(run);
   const turn = new DatasetTurn({ run, plan, receiver, template: await loadGraph(run.job.graph) }, options);
   try {
@@ -65,7 +68,8 @@ export async function renderDataset(
       const left = await turn.remaining();
       if (left === undefined) break;
       throwIfHopeless(receiver);
-      const stopped = await turn.render(left, turnOptions);
+      const stopped = await turn.render(left, { ...turnOptions, isResumed });
+      isResumed = true;
       // With the last image nothing is left that it would have to come back for.
       if (stopped !== null && (await turn.remaining()) !== undefined)
         return await turn.result(stopped, turnOptions.client);
@@ -109,7 +113,7 @@ class DatasetTurn {
   /** @returns why it stopped early; `null` when it came to the end of `left`, or one of them failed and has to be looked at anew. */
   async render(
     left: Iterable<RemainingImage>,
-    { client, awayMs, absence, shouldStop }: Omit<DatasetRendering, 'run'>,
+    { client, awayMs, absence, shouldStop, isResumed }: Omit<DatasetRendering, 'run'> & { readonly isResumed: boolean },
   ): Promise<string | null> {
     const { run } = this.#parts;
     const { limits } = run.job;
@@ -117,7 +121,7 @@ class DatasetTurn {
     try {
       const summary = await renderImages(
         {
-          ...{ client, runKey: run.reservation.renderKey, shouldStop },
+          ...{ client, runKey: run.reservation.renderKey, shouldStop, isResumed },
           images: this.#images(left),
           onImage: (rendered) => this.#receive(rendered),
           onRecovery: (recovery) => this.#recovered(recovery),

@@ -33,6 +33,14 @@ export async function renderImage(
   return new ImageRendering(image, context, isRepeat).run();
 }
 
+/** What an earlier process has had rendered and could not take any more, where ComfyUI itself does not know of it. */
+export async function findEarlierOutput(
+  image: RenderImage,
+  context: RenderContext,
+): Promise<RenderedImage | undefined> {
+  return new ImageRendering(image, context, false).findEarlier();
+}
+
 class ImageRendering {
   readonly #image: RenderImage;
   readonly #context: RenderContext;
@@ -59,12 +67,20 @@ class ImageRendering {
     return rendered;
   }
 
+  async findEarlier(): Promise<RenderedImage | undefined> {
+    const prompt = this.#prompt();
+    return this.#context.known.has(prompt.promptId) ? undefined : this.#findOutput(prompt);
+  }
+
+  #prompt(): TrackedPrompt {
+    const { key } = this.#image;
+    const graph = graphOfAttempt(this.#image.graph, this.#attempt);
+    return new TrackedPrompt({ promptId: promptIdOf(this.#context.runKey, key, this.#attempt, graph), key, graph });
+  }
+
   async #untilRendered(): Promise<RenderedImage | undefined> {
     for (;;) {
-      const { key } = this.#image;
-      const graph = graphOfAttempt(this.#image.graph, this.#attempt);
-      const promptId = promptIdOf(this.#context.runKey, key, this.#attempt, graph);
-      const prompt = new TrackedPrompt({ promptId, key, graph });
+      const prompt = this.#prompt();
       const outcome = await this.#inQueue(prompt);
       if (outcome.kind === 'withdrawn') return undefined;
       // Whoever has to go again keeps the place.

@@ -7,9 +7,17 @@ import { Permits } from './permits.js';
 import { PromptWatch } from './prompt-watch.js';
 import type { RenderContext } from './render-context.js';
 import type { PromptName } from './render-errors.js';
-import { renderImage } from './render-image.js';
+import { findEarlierOutput, renderImage } from './render-image.js';
 import { surveyPrompts } from './survey.js';
-import type { RecoveryKind, RenderImage, RenderLimits, RenderProgress, RenderRequest, RenderSummary } from './types.js';
+import type {
+  RecoveryKind,
+  RenderedImage,
+  RenderImage,
+  RenderLimits,
+  RenderProgress,
+  RenderRequest,
+  RenderSummary,
+} from './types.js';
 import { clearPrompts, withdrawPending } from './withdraw.js';
 
 const minute = 60_000;
@@ -38,7 +46,8 @@ const submitGraceMs = 5_000;
  * Renders images by a ComfyUI, never more than two prompts in its queue, and hands each over as soon as it lies at its target:
  * complete, and proven to come from its prompt. The good case costs one submit and one download per image.
  *
- * Prompt ids follow from run, key and graph; so after a crash of this process the prompts it left are found and taken over.
+ * Prompt ids follow from run, key and graph; so after a crash of this process the prompts it left are found and taken over, and what
+ * they have put out is, although ComfyUI may have been restarted since (`isResumed`).
  * ComfyUI may restart, lose, repeat or garble anything in between: `onRecovery` says what was put right.
  *
  * An abort of the signal takes the waiting prompt out and interrupts the running one, if it is an own one; `shouldStop`
@@ -162,17 +171,21 @@ class RenderBatch {
 
   async #renderAll(context: RenderContext): Promise<void> {
     const inWork = new Permits(imagesInWork);
+    // What a batch has begun and not handed over comes first in the next one, and is no more than it has in work.
+    let begunBefore = this.#request.isResumed === true ? imagesInWork : 0;
     for await (const image of this.#request.images) {
       const done = await inWork.acquire(context.signal);
       this.#askStop();
       if (this.#stopped !== undefined) return;
-      this.#track(this.#render(image, context).finally(done));
+      const found = begunBefore-- > 0 ? await findEarlierOutput(image, context) : undefined;
+      this.#track(this.#render(image, found, context).finally(done));
     }
   }
 
-  async #render(first: RenderImage, context: RenderContext): Promise<void> {
+  async #render(first: RenderImage, found: RenderedImage | undefined, context: RenderContext): Promise<void> {
     for (let image = first; ;) {
-      const rendered = await renderImage(image, context, { isRepeat: image !== first });
+      const isRepeat = image !== first;
+      const rendered = (isRepeat ? undefined : found) ?? (await renderImage(image, context, { isRepeat }));
       if (rendered === undefined) return;
       const verdict = await this.#request.onImage(rendered);
       if (verdict === 'accepted') {

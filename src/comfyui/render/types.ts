@@ -122,6 +122,8 @@ export interface RenderRequest {
   /** Asked several times a second; once it gives a reason, no further image is begun. */
   readonly shouldStop?: () => { readonly reason: string } | undefined;
   readonly limits?: Partial<RenderLimits>;
+  /** An earlier batch may have begun with the first of these images: they are looked for in the output folder before they are submitted. */
+  readonly isResumed?: boolean;
   /** What was waited of `limits.awayMs` before; kept up to date. */
   readonly absence?: Absence;
 }
