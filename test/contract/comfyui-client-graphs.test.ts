@@ -56,7 +56,7 @@ describe.each(['A', 'N'] as const)('dialect %s', (dialect) => {
     expect(bench.server.statistics().accepted).toBe(0);
   });
 
-  test('what ComfyUI says of a graph that it rejects is kept and shown', async () => {
+  test('W4: what ComfyUI says of a graph that it rejects is kept and shown', async () => {
     bench = await RenderBench.start({ dialect });
     const image = await bench.image('bad', await graphFor('bad', { checkpoint: 'missing.safetensors' }));
     await expect(bench.render([image])).rejects.toMatchObject({
@@ -67,7 +67,7 @@ describe.each(['A', 'N'] as const)('dialect %s', (dialect) => {
     });
   });
 
-  test('node errors that come with a 200 reject the graph too, and it does not stay in the queue', async () => {
+  test('W4: node errors that come with a 200 reject the graph too, and it does not stay in the queue', async () => {
     bench = await RenderBench.start({ dialect, settings: { renderMs: 20_000 } });
     const image = await bench.image('half', await halfValid());
     await expect(bench.render([image])).rejects.toMatchObject({
