@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { afterAll, beforeAll, expect, it } from 'vitest';
@@ -13,6 +12,7 @@ import { livingLaunches } from '../../src/training/launch-record.js';
 import { runDirectory } from '../../src/training/run-directory.js';
 import { CharacterMachine, smallJob } from '../support/character-machine.js';
 import { ComfyuiProcess } from '../support/comfyui-process.js';
+import { picturesIn, undisturbedPictures } from '../support/dataset-pictures.js';
 import { waitUntil } from '../support/wait-until.js';
 
 let machine: CharacterMachine;
@@ -29,7 +29,7 @@ beforeAll(async () => {
 });
 afterAll(() => machine.close());
 
-/** Every image of the plan with its planned seed, every caption as the plan says, each accepted once. */
+/** Every image of the plan with its planned seed and the picture of an undisturbed run, every caption as the plan says, each accepted once. */
 async function expectPlannedDataset({ dataset, run }: CharacterLoraResult, job: Readonly<Record<string, unknown>>) {
   const parsed = parseCharacterJob(job);
   const { images } = planImages(parsed);
@@ -38,10 +38,16 @@ async function expectPlannedDataset({ dataset, run }: CharacterLoraResult, job: 
   expect([...accepted.values()].map(({ index, seed }) => [index, seed]).sort()).toEqual(
     images.map(({ index, seed }) => [index, seed]).sort(),
   );
+  const files = await machine.datasetFiles(dataset);
   for (const { index, attributes } of images) {
-    const file = join(dataset, 'images', `elara_${String(index).padStart(3, '0')}.txt`);
-    expect(await readFile(file, 'utf8')).toBe(captionOf(parsed, attributes));
+    const name = `elara_${String(index).padStart(3, '0')}`;
+    expect(files[`${name}.txt`]).toBe(captionOf(parsed, attributes));
+    expect(files[`${name}.png`]).toBe(accepted.get(index)?.sha256);
   }
+  expect(Object.keys(files)).toHaveLength(2 * images.length);
+  await machine.change({ renderMs: 5 });
+  const place = { address: comfyui.address, folder: join(machine.tower.home, 'undisturbed') };
+  expect(await picturesIn(join(dataset, 'images'))).toEqual(await undisturbedPictures(job, place));
 }
 
 it('ends with the same dataset and every planned step once, whatever is killed on the way (W7, W10, W11, W17)', async () => {

@@ -14,6 +14,7 @@ import type { GuardedProcess } from '../../src/temporal/guarded-process.js';
 import { approveUpdateName } from '../../src/workflows/names.js';
 import type { ReviewAnswer } from '../../src/workflows/review-control.js';
 import { CharacterMachine, smallJob } from '../support/character-machine.js';
+import { picturesIn, undisturbedPictures } from '../support/dataset-pictures.js';
 
 const killer = fileURLToPath(new URL('fixtures/die-at-point.js', import.meta.url));
 
@@ -76,6 +77,7 @@ it(
       expect(accepted.get(index)?.seed === seed).toBe(index !== 3);
       const caption = index === 2 ? 'elara, edited by hand' : captionOf(job, attributes);
       expect(files[`elara_00${index}.txt`]).toBe(caption);
+      expect(files[`elara_00${index}.png`]).toBe(accepted.get(index)?.sha256);
     }
     expect(await readdir(machine.datasets)).toEqual(['Elara-v1']);
     const alias = 'elara_lora-simulated.safetensors';
@@ -91,5 +93,11 @@ it(
       redoneSteps: 0,
     });
     expect(result).toMatchObject({ outcome: 'simulated', captions: { images: 4, kept: 1 } });
+
+    const place = { address: machine.comfyui.address, folder: join(tower.home, 'undisturbed') };
+    const { 3: refused, ...undisturbed } = await undisturbedPictures({ ...smallJob, ...small }, place);
+    const { 3: again, ...pictures } = await picturesIn(join(result.dataset, 'images'));
+    expect(pictures).toEqual(undisturbed);
+    expect(again).not.toBe(refused);
   },
 );
