@@ -108,6 +108,15 @@ describe('cost', () => {
     });
   });
 
+  it('is rounded as Python does: half a millionth is a double below it, and a true half goes to the even digit', () => {
+    const price = (inputPerMillion: number) => ({ m: { inputPerMillion, outputPerMillion: 0 } });
+    const paid = (tokens: number, perMillion: number) =>
+      gptCost('m', { inputTokens: tokens, outputTokens: 0 }, price(perMillion)).input_cost;
+    expect([paid(1, 0.5), paid(1, 1.5), paid(1_000_000, 2 ** -7), paid(3_000_000, 2 ** -7)]).toEqual([
+      0, 0.000_002, 0.007_812, 0.023_438,
+    ]);
+  });
+
   it('of a model without a price is three zeros', () => {
     const cost = gptCost('other', { inputTokens: 180, outputTokens: 500 }, prices);
     expect(cost).toEqual({ input_cost: 0, output_cost: 0, total_cost: 0 });

@@ -159,6 +159,11 @@ describe('patterns: the rule of the original', () => {
     expect(new Set(draw({ jobs, count: 8 }, patterns).prompts.map(({ style }) => style))).not.toContain('akademisch');
   });
 
+  it('rounds means as Python does, a half to the even digit', () => {
+    const jobs = Array.from({ length: 8 }, (_, index) => job(cells[0]!, index === 0 ? 98 : 97));
+    expect(draw({ jobs }, patterns).learnedFrom!.averageScore).toBe(97.12);
+  });
+
   it('reads processed/ only, from 90 points on, and the 50 best at most', () => {
     const jobs = [
       ...Array.from({ length: 60 }, () => job(cells[0]!, 95)),

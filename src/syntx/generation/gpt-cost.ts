@@ -1,3 +1,4 @@
+import { pythonRound } from '../scores/python-round.js';
 import type { GenerationOptions } from './options.js';
 
 /** What a call has cost, with the keys of the queue's metadata (contract syntx 2.5). A model without a price: three zeros. */
@@ -30,13 +31,9 @@ export function gptCost(model: string, usage: TokenUsage, prices: GenerationOpti
   return {
     input_tokens: usage.inputTokens,
     output_tokens: usage.outputTokens,
-    input_cost: rounded(input),
-    output_cost: rounded(output),
-    total_cost: rounded(input + output),
+    input_cost: pythonRound(input, 6),
+    output_cost: pythonRound(output, 6),
+    total_cost: pythonRound(input + output, 6),
     currency: 'USD',
   };
-}
-
-function rounded(value: number): number {
-  return Math.round(value * million) / million;
 }

@@ -1,3 +1,4 @@
+import { pythonRound } from '../scores/python-round.js';
 import { pythonSpace, stripped } from '../scores/python-text.js';
 
 /** Quality of a generated prompt, 0 to 10, as the original judges it (contract syntx 2.5); keys as in the queue's metadata. */
@@ -35,7 +36,7 @@ export function gptQuality(text: string): GptQuality {
       structure_score: structureScore(text),
       clarity_score: clarityScore(meanLength),
     }),
-    stats: { length, sentences, words: words.length, avg_word_length: Math.round(meanLength * 100) / 100 },
+    stats: { length, sentences, words: words.length, avg_word_length: pythonRound(meanLength, 2) },
   };
 }
 

@@ -1,4 +1,5 @@
 import type { SeededRandom } from '../../seeded-random.js';
+import { pythonRound } from '../scores/python-round.js';
 import { shuffled } from './distributions.js';
 import type { Cell, Landscape, ScoredJob } from './scored-job.js';
 
@@ -55,7 +56,7 @@ export function averagesOf(
   jobs: readonly ScoredJob[],
 ): Pick<LearnedFrom, 'sampleCount' | 'averageScore' | 'averageFieldCompleteness'> {
   const mean = (values: readonly number[]) =>
-    values.length === 0 ? 0 : round(values.reduce((sum, value) => sum + value, 0) / values.length);
+    values.length === 0 ? 0 : pythonRound(values.reduce((sum, value) => sum + value, 0) / values.length, 2);
   return {
     sampleCount: jobs.length,
     averageScore: mean(jobs.map(({ score }) => score)),
@@ -80,8 +81,4 @@ export class TopicDealer {
     this.#left.set(category, left.slice(1));
     return left[0] ?? '';
   }
-}
-
-function round(value: number): number {
-  return Math.round(value * 100) / 100;
 }

@@ -1,4 +1,5 @@
 import { whyExplored } from '../learning/why-explored.js';
+import { pythonRound } from '../scores/python-round.js';
 
 /** What a producer run did, for `producer_cron.log`. */
 export interface ProducerBlock {
@@ -147,5 +148,5 @@ function withoutControls(text: string): string {
 }
 
 function rounded(value: number): string {
-  return String(Math.round(value * 100) / 100);
+  return String(pythonRound(value, 2));
 }
