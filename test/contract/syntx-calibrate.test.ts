@@ -321,8 +321,17 @@ describe('a fault', () => {
       ...{ code: 'WRAPPER_MISMATCH', retryable: false },
     });
     expect(await giveUpJob({ queue, job, consumer: mistyped, logs }, options)).toMatchObject({
-      reason: expect.stringMatching(/^WrapperNotFoundError: asked for syntex_wrapper_sgima/) as string,
+      reason: expect.stringMatching(/^asked for syntex_wrapper_sgima/) as string,
     });
+    // As the original writes an exception (contract syntx 1.3, 3.1), and without a score for any reader.
+    const metadata = world.metadata('error', `${first}__retry1`);
+    expect(Object.entries(metadata['last_error'] as object)).toEqual([
+      ['error', expect.stringMatching(/^asked for syntex_wrapper_sgima/)],
+      ['exception_type', 'WrapperNotFoundError'],
+      ['worker_id', 'cron_sigma'],
+    ]);
+    expect(metadata).not.toHaveProperty('syntex_result');
+    expect(await queue.scoredJobs()).toEqual([]);
   });
 
   it('of a run whose job was taken back changes nothing', async () => {

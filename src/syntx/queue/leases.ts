@@ -33,6 +33,8 @@ const leaseSchema = z.object({
       ...{ kind: z.string(), error: z.string(), detail: z.string(), at: z.string() },
       /** How long the call took, in milliseconds; missing in leases of older versions. */
       durationMs: z.int().nonnegative().optional(),
+      /** Of a fault that is an exception in the original. */
+      exceptionType: z.string().optional(),
     }),
   ),
 });

@@ -102,10 +102,11 @@ export async function settleFault(
     const last = lease.faults.at(-1);
     const error = outcome.error ?? last?.error ?? 'Unexpected error: no fault was noted';
     const durationMs = outcome.durationMs ?? last?.durationMs ?? 0;
+    const exceptionType = outcome.error === undefined ? last?.exceptionType : undefined;
     const ended = {
       ...withoutResult(metadata),
       retry_count: count,
-      last_error: failureKeys(error, { ...outcome, durationMs }),
+      last_error: failureKeys(error, { ...outcome, durationMs, exceptionType }),
       ...{ failed_at: localTimestamp(store.now(), store.timeZone), status: 'error' },
     };
     return { stage: 'error', baseName: failedName(lease.baseName, count), metadata: ended };
@@ -220,6 +221,11 @@ function resultKeys({ score, durationMs, sessionId, wrapper, workerId, response 
   };
 }
 
-function failureKeys(error: string, { durationMs, workerId, wrapper }: CallFacts): Metadata {
+/** The two forms of the original: an exception, and a failure that it handles (contract syntx 1.3). */
+function failureKeys(
+  error: string,
+  { durationMs, workerId, wrapper, exceptionType }: CallFacts & { readonly exceptionType?: string | undefined },
+): Metadata {
+  if (exceptionType !== undefined) return { error, exception_type: exceptionType, worker_id: workerId };
   return { error, duration_ms: durationMs, worker_id: workerId, wrapper };
 }

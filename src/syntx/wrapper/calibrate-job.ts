@@ -146,9 +146,9 @@ async function ask(
   options.onProgress?.({ stage: 'asking the model' });
   const asked = await client.ask(job.prompt, wrapper, { signal: options.signal }).catch(async (error: unknown) => {
     if (!(error instanceof WrapperFault)) throw error;
-    const { code, upstreamError, detail, status } = error;
+    const { code, upstreamError, exceptionType, detail, status } = error;
     const durationMs = Math.round(performance.now() - started);
-    const fault = { kind: code, error: upstreamError, detail, durationMs, at: new Date().toISOString() };
+    const fault = { kind: code, error: upstreamError, exceptionType, detail, durationMs, at: new Date().toISOString() };
     const noted = () => queue.noteFault(job, fault);
     const faults = await untilStored(noted, { ...options, what: 'fault', storePauseMs });
     const entry = {

@@ -40,6 +40,8 @@ export interface WrapperFaultOptions {
   readonly detail: string;
   /** How the original words it in `last_error.error` (contract syntx 3.3). */
   readonly upstreamError: string;
+  /** How the original names it where it is an exception there (contract syntx 1.3, 3.1). */
+  readonly exceptionType?: string;
   /** Default: whether the kind may be tried again at all. */
   readonly retryable?: boolean;
   readonly retryAfterMs?: number;
@@ -54,6 +56,7 @@ export class WrapperFault extends TowerError {
   declare readonly code: WrapperFaultKind;
   readonly detail: string;
   readonly upstreamError: string;
+  readonly exceptionType: string | undefined;
   readonly status: number | undefined;
 
   constructor(kind: WrapperFaultKind, message: string, options: WrapperFaultOptions) {
@@ -68,6 +71,7 @@ export class WrapperFault extends TowerError {
     });
     this.detail = detail;
     this.upstreamError = upstreamError;
+    this.exceptionType = options.exceptionType;
     this.status = options.status;
   }
 }
@@ -100,7 +104,7 @@ export function wrapperMismatch(request: string, asked: string, chain: readonly 
   const used = chain === undefined ? 'does not say which wrapper it used' : `used [${chain.join(', ')}]`;
   const detail = `asked for ${asked}, the service ${used}`;
   return new WrapperFault('WRAPPER_MISMATCH', `${request}: ${detail}`, {
-    ...{ detail, upstreamError: `WrapperNotFoundError: ${detail}` },
+    ...{ detail, upstreamError: detail, exceptionType: 'WrapperNotFoundError' },
   });
 }
 
