@@ -85,6 +85,11 @@ export const syntxSchema = z.strictObject({
     .string()
     .optional()
     .describe('JSON lines of producer and consumers; default: logs beside the queue'),
+  evolutionLog: z
+    .string()
+    .regex(/^(?!generations\.|failed-runs\.)[^/]+\.jsonl$/, 'expected the name of a file that ends in .jsonl')
+    .default('evolution.jsonl')
+    .describe('file of the generations in logDirectory, as evolution.logging.evolution_log names it'),
   timezone: timeZoneSchema
     .optional()
     .describe('zone of the local times in queue and logs; default: that of this machine'),

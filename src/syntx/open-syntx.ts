@@ -43,7 +43,7 @@ export function openSyntx({ config: { syntx }, home, host, log }: OpenSyntxOptio
     logs: new SyntxLogs({
       ...{ cronDirectory: logDirectory, dataDirectory: dataLogDirectory, ...zone },
     }),
-    evolution: new EvolutionLog({ directory: logDirectory, log, ...zone }),
+    evolution: new EvolutionLog({ directory: logDirectory, file: syntx.evolutionLog, log, ...zone }),
     logDirectory,
     dataLogDirectory,
   };

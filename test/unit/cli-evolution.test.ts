@@ -196,6 +196,16 @@ describe('the history of one wrapper', () => {
   });
 });
 
+it('the generations of an installation that calls its log otherwise are found', async () => {
+  await produce();
+  const lines = await readFile(world.path('logs', 'evolution.jsonl'), 'utf8');
+  await writeFile(world.path('logs', 'lernkurve.jsonl'), lines.replace('"generation":11', '"generation":41'));
+  const set = ['--set', 'syntx.evolutionLog=lernkurve.jsonl'];
+  expect((await tower('evolution', 'status', ...set)).stdout).toContain('41, the next is 42');
+  const refused = await tower('evolution', 'status', '--set', 'syntx.evolutionLog=evolution.log');
+  expect(refused.stderr).toContain('expected the name of a file that ends in .jsonl');
+});
+
 describe('an empty queue', () => {
   it('has nothing to show, and says so', async () => {
     const status = await tower('evolution', 'status');

@@ -16,7 +16,12 @@ let directory: string;
 let log: EvolutionLog;
 beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), 'tower-evolution-'));
-  log = new EvolutionLog({ directory, timeZone: 'Europe/Berlin', log: pino({ level: 'silent' }) });
+  log = new EvolutionLog({
+    directory,
+    file: 'evolution.jsonl',
+    timeZone: 'Europe/Berlin',
+    log: pino({ level: 'silent' }),
+  });
 });
 afterEach(() => rm(directory, { recursive: true, force: true }));
 

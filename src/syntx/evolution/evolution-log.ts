@@ -17,8 +17,8 @@ import { readLines, rotatedFiles } from './log-files.js';
 export interface EvolutionLogOptions {
   /** `generator.logging.base_dir` of the original. */
   readonly directory: string;
-  /** `evolution.logging.evolution_log` of the original. Default `evolution.jsonl`. */
-  readonly file?: string;
+  /** `evolution.logging.evolution_log` of the original: the name of a file. */
+  readonly file: string;
   /** Of the local times. */
   readonly timeZone?: string;
   readonly log: Log;
@@ -63,7 +63,7 @@ export class EvolutionLog {
    * @throws TowerError `DISK_FULL` (retryable)
    */
   async append(record: GenerationRecord): Promise<void> {
-    const { directory, file = 'evolution.jsonl', timeZone } = this.#options;
+    const { directory, file, timeZone } = this.#options;
     const { learnedFrom } = record;
     // Two attempts at once may both find it missing.
     const unless = JSON.stringify(record.run);
@@ -126,7 +126,7 @@ export class EvolutionLog {
   }
 
   async #lines(): Promise<EvolutionLine[]> {
-    const { directory, file = 'evolution.jsonl', log } = this.#options;
+    const { directory, file, log } = this.#options;
     const files = await rotatedFiles(directory, file);
     const lines = await Promise.all(files.map((path) => readLines(path, evolutionLineSchema, log)));
     // A month that was packed while its days were still there has them again.
