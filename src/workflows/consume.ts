@@ -15,7 +15,7 @@ import type {
   PromptReference,
   SyntxActivities,
 } from '../activities/syntx/interfaces.js';
-import { asCancellation } from './cancellation.js';
+import { asCancellation, waitedFor } from './cancellation.js';
 import { briefPolicy } from './policies.js';
 import { inClosing } from './prompt-closing.js';
 import { PromptDisplay } from './prompt-display.js';
@@ -100,6 +100,8 @@ type End = PromptOutcome | 'lost';
 class ConsumerRun {
   readonly #parts: RunParts;
   readonly #scores: number[] = [];
+  /** A cancel meets a claim that goes on all the same: its job has to be known to be given back. */
+  readonly #claiming = proxyActivities<SyntxActivities>(waitedFor(briefPolicy));
   #claims = 0;
   #claimed = 0;
   #processed = 0;
@@ -149,7 +151,7 @@ class ConsumerRun {
     const { consumer, plan } = this.#parts;
     try {
       while (this.#ended === undefined && this.#claims < plan.batch) {
-        const job = await tower.claimPrompt({ consumer, claim: this.#claims++ });
+        const job = await this.#claiming.claimPrompt({ consumer, claim: this.#claims++ });
         if (job === null) {
           this.#ended ??= 'empty';
           return;
@@ -159,7 +161,7 @@ class ConsumerRun {
       }
     } catch (error) {
       this.#ended ??= 'failed';
-      throw error;
+      throw asCancellation(error);
     }
   }
 

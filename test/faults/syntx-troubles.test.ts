@@ -152,6 +152,27 @@ describe('while a consumer is at work', () => {
     expect(await settledJobs()).toBe(before + 1);
   });
 
+  it('a cancellation that meets a claim gives its job back', async () => {
+    await fill(1);
+    await meet(`WAIT ${join(machine.queue, 'incoming')}`);
+    const run = await startConsumePrompts(machine.tower.client, { wrapper: 'sigma', batch: 1 });
+    await waitUntil('a claim', async () => {
+      const { activities } = await takeSnapshot(machine.tower.client, run.workflowId);
+      return activities.some(({ activity, state }) => activity === 'claimPrompt' && state === 'running');
+    });
+    await run.cancel();
+    await waitUntil('the cancel of the claim', async () =>
+      (await run.fetchHistory()).events?.some((event) => event.activityTaskCancelRequestedEventAttributes),
+    );
+    // A run that had ended by now would know nothing of its job.
+    expect((await run.describe()).status.name).toBe('RUNNING');
+    await noTrouble();
+    await expect(run.result()).rejects.toMatchObject({ cause: { name: 'CancelledFailure' } });
+    expect(await machine.levels()).toMatchObject({ incoming: 1, processing: 0 });
+    await machine.tick({ kind: 'consume', wrapper: 'sigma', batch: 1 });
+    expect(await machine.faults()).toEqual([]);
+  });
+
   it('a cancellation ends it as cancelled also where its job cannot be given back, after minutes at most', async () => {
     const before = await settledJobs();
     await fill(1);
