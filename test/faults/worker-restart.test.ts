@@ -1,3 +1,4 @@
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { afterAll, beforeAll, expect, it } from 'vitest';
@@ -48,6 +49,11 @@ it('a GPU worker with another lock directory does not start while a training liv
   const training = await TrainingDay.start(machine, { day: 2, seconds: 4 });
   const launch = await training.atStep(1);
   await holdTrainer(launch);
+  // A run of which nobody can tell keeps nobody from that.
+  const damaged = join(machine.tower.paths.runs, 'damaged', 'launches', '0001');
+  await mkdir(damaged, { recursive: true });
+  await writeFile(join(damaged, 'process.json'), '{');
+  expect((await machine.tower.tower('status')).exitCode).toBe(0);
   await machine.tower.stop(training.gpu);
   await machine.configure({ gpu: { lockDirectory: join(machine.tower.home, 'elsewhere') } });
   const moved = await machine.tower.tower('worker', '--role', 'gpu');
