@@ -1,7 +1,8 @@
 import type { SyntxConfig } from '../config/syntx-section.js';
 import { TowerError } from '../errors.js';
 import type { FailedRun, GenerationRecord } from '../syntx/evolution/generation-record.js';
-import { cellTable, type CellTable } from '../syntx/learning/cell-table.js';
+import { cellTableInThread } from '../syntx/learning/cell-table-in-thread.js';
+import type { CellTable } from '../syntx/learning/cell-table.js';
 import { asEvidence, type SyntxFiles } from '../syntx/open-syntx.js';
 import type { ScoredJobRecord } from '../syntx/queue/lesson.js';
 import { instantOf, wallClock } from '../syntx/queue/local-time.js';
@@ -105,7 +106,7 @@ export async function buildEvolutionReport({ files, syntx }: EvolutionSources, d
     ...{ day, timezone: timezone ?? null, goodScore, generations, failedRuns },
     trend: trendOf(upToDay, { from: dayOf(noon - trendDays * dayMs), dayOf, goodScore }),
     byWrapper: wrappersOf(ofDay, goodScore),
-    table: cellTable(asEvidence(upToDay), { styles, topics }, syntx.learning),
+    table: await cellTableInThread(asEvidence(upToDay), { styles, topics }, syntx.learning),
     // The hour at which the day ends belongs to it, too.
     levels: (await readLevels(files.logDirectory, timezone)).filter(
       ({ at }) => dayOf(at) === day || dayOf(at - 1) === day,

@@ -2,6 +2,7 @@ import type { ServiceOptions } from '../../service-options.js';
 import { JobThread } from '../../threads/job-thread.js';
 import type { DrawInput, Drawn } from './draw.js';
 import type { drawPrompts, LearningOptions } from './policy.js';
+import { learnedFacts } from './scored-job.js';
 
 export interface DrawJob {
   readonly input: DrawInput;
@@ -20,9 +21,5 @@ export async function drawInThread(
   options: LearningOptions,
   { signal }: Pick<ServiceOptions, 'signal'>,
 ): Promise<ReturnType<typeof drawPrompts>> {
-  // All of a job is copied to the thread: what no policy looks at stays here.
-  const needed = jobs.map(({ id, style, category, wrapper, score, scoredAt, place, fieldCompleteness }) => ({
-    ...{ id, style, category, wrapper, score, scoredAt, place, fieldCompleteness },
-  }));
-  return thread.run({ input: { jobs: needed, ...rest }, options }, { signal });
+  return thread.run({ input: { jobs: learnedFacts(jobs), ...rest }, options }, { signal });
 }

@@ -22,6 +22,13 @@ export interface ScoredJob extends Cell {
   readonly fieldCompleteness: number | null;
 }
 
+/** All of a job is copied to a thread that learns: what nothing looks at there is left out. */
+export function learnedFacts(jobs: readonly ScoredJob[]): ScoredJob[] {
+  return jobs.map(({ id, style, category, wrapper, score, scoredAt, place, fieldCompleteness }) => ({
+    ...{ id, style, category, wrapper, score, scoredAt, place, fieldCompleteness },
+  }));
+}
+
 /** What may be drawn: every style with every category; topics for each category. */
 export interface Landscape {
   readonly styles: readonly string[];
