@@ -53,7 +53,7 @@ it('a GPU worker with another lock directory does not start while a training liv
   const damaged = join(machine.tower.paths.runs, 'damaged', 'launches', '0001');
   await mkdir(damaged, { recursive: true });
   await writeFile(join(damaged, 'process.json'), '{');
-  expect((await machine.tower.tower('status')).exitCode).toBe(0);
+  expect((await machine.tower.tower('status')).stderr).toBe('');
   await machine.tower.stop(training.gpu);
   await machine.configure({ gpu: { lockDirectory: join(machine.tower.home, 'elsewhere') } });
   const moved = await machine.tower.tower('worker', '--role', 'gpu');

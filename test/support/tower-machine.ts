@@ -15,9 +15,7 @@ import { endGroup } from '../../src/gpu/end-group.js';
 import { startEmbeddedServer, type EmbeddedServer } from '../../src/temporal/embedded-server.js';
 import { startGuardedProcess, type GuardedProcess } from '../../src/temporal/guarded-process.js';
 import { towerSearchAttributes } from '../../src/temporal/search-attributes.js';
-import { livingLaunches } from '../../src/training/launch-record.js';
-import { runDirectory } from '../../src/training/run-directory.js';
-import { listRuns } from '../../src/training/list-runs.js';
+import { allLivingLaunches } from '../../src/training/living-launches.js';
 import { ownEnvironment } from './own-environment.js';
 import { testTemporalCli } from './temporal-cli.js';
 import { startUpProcess, type UpProcess } from './up-process.js';
@@ -209,11 +207,7 @@ export class TowerMachine {
     await this.stopWorkers();
     this.#up?.signal('SIGINT');
     await this.#up?.ended;
-    for (const run of await listRuns(this.paths.runs)) {
-      for (const launch of await livingLaunches(runDirectory(join(this.paths.runs, run)))) {
-        await endGroup(launch.process, 500);
-      }
-    }
+    for (const { launch } of await allLivingLaunches(this.paths.runs)) await endGroup(launch.process, 500);
     await this.#connection?.close();
     await this.#server?.stop();
     await rm(this.home, { recursive: true, force: true, maxRetries: 5 });
