@@ -1,4 +1,5 @@
-import { readdir } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
 
 import { z } from 'zod';
 
@@ -52,13 +53,15 @@ const metadataSchema = z.looseObject({
   ),
 });
 
-/** Image files in a folder, sorted. */
+/** Image files in a folder, sorted; links to files are trained with, too. */
 export async function imageFilesIn(folder: string): Promise<string[]> {
-  const entries = await readdir(folder, { withFileTypes: true });
-  return entries
-    .filter((entry) => entry.isFile() && !entry.name.startsWith('.') && isImageFile(entry.name))
-    .map(({ name }) => name)
-    .sort();
+  const names: string[] = [];
+  for (const entry of await readdir(folder, { withFileTypes: true })) {
+    if (entry.name.startsWith('.') || !isImageFile(entry.name)) continue;
+    const target = entry.isSymbolicLink() ? await stat(join(folder, entry.name)).catch(undefinedIfAbsent) : entry;
+    if (target?.isFile() === true) names.push(entry.name);
+  }
+  return names.sort();
 }
 
 /**

@@ -1,4 +1,4 @@
-import { appendFile, copyFile, mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { appendFile, copyFile, mkdir, readFile, readdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { pino } from 'pino';
@@ -217,6 +217,16 @@ describe('W21: captions have no repeats, and what a person wrote stays', () => {
     const texts = await captionsOf(second);
     expect(texts['a_1.txt']).toBe('by hand');
     expect(Object.values(texts).filter((text) => text.startsWith('second, '))).toHaveLength(149);
+  });
+
+  it('links to images are captioned as the images that they are, and broken ones are none', async () => {
+    const run = await existing(['a_1.png']);
+    await picture(join(folders.root, 'pool', 'b.png'), 2);
+    await symlink(join(folders.root, 'pool', 'b.png'), join(run.dataset.images, 'b.png'));
+    await symlink(join(folders.root, 'pool', 'gone.png'), join(run.dataset.images, 'c.png'));
+    expect(await caption(run)).toMatchObject({ images: 2, written: 2 });
+    expect(Object.keys(await captionsOf(run))).toEqual(['a_1.txt', 'b.txt']);
+    expect(await readdir(join(folders.root, 'pool'))).toEqual(['b.png']);
   });
 
   it('files of other programs under the names of records say nothing of captions, and stop neither captioning nor report', async () => {
