@@ -43,10 +43,12 @@ export async function calibratePrompt(
   const context = Context.current();
   const log = environment.log.child({ consumer: consumer.run });
   const periodMs = environment.config.worker.heartbeatSeconds * second;
-  const request = { ...jobRequest(access, consumer, job), client: access.wrapper, turns: access.turns };
+  const { wrapper: client, turns, unstored } = access;
+  const request = { ...jobRequest(access, consumer, job), client, turns, unstored };
   return withHeartbeat<Beat, PromptOutcome>(context, periodMs, async (beat) => {
     const onProgress = (progress: CalibrationProgress) => beat(beatOf(progress));
-    const work = (signal: AbortSignal) => calibrate({ ...request, access }, { signal, onProgress, log });
+    const work = (signal: AbortSignal, makeWay?: AbortSignal) =>
+      calibrate({ ...request, ...(makeWay && { makeWay }), access }, { signal, onProgress, log });
     if (gpuIndex === null) return work(context.cancellationSignal);
     return withGpuTurn(environment, context, { gpuIndex, run: consumer.run, kind: 'prompt' }, async (turn) => {
       const onWait = (progress: RoomProgress) => beat(roomWait(progress));
@@ -54,7 +56,10 @@ export async function calibratePrompt(
         makeRoomForPrompts(environment, gpuIndex, { signal, log, onProgress: onWait }),
       );
       if (stopped !== undefined) throw gaveWay(stopped);
-      return work(turn.signal);
+      return work(turn.signal, turn.yieldSignal).catch((error: unknown) => {
+        const { yieldRequested } = turn;
+        throw yieldRequested !== undefined && error === turn.yieldSignal.reason ? gaveWay(yieldRequested) : error;
+      });
     });
   });
 }

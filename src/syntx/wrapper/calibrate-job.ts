@@ -39,6 +39,16 @@ export interface CalibrationRequest {
   readonly budget?: RetryBudget;
   /** Between two tries to store what cannot be stored yet, in milliseconds. Default 5 s. */
   readonly storePauseMs?: number;
+  /** Aborts when somebody else needs what the attempt holds: a wait until something can be stored ends then, with the signal's reason. */
+  readonly makeWay?: AbortSignal;
+  /** What attempts that have made way could not store, by token of the claim, for those that follow them in this process. */
+  readonly unstored?: Map<string, CallEnd>;
+}
+
+/** How a call of the model has ended, and what stores that. */
+export interface CallEnd {
+  readonly what: 'answer' | 'fault';
+  readonly store: () => Promise<StoredAnswer | WrapperFault>;
 }
 
 /** Where a call is; while its answer or its fault cannot be stored, why. */
@@ -134,23 +144,47 @@ async function askInTurn(
 }
 
 async function ask(
-  { queue, client, consumer, logs, budget = defaultRetryBudget, storePauseMs }: CalibrationRequest,
+  request: CalibrationRequest,
   job: ClaimedJob,
   options: ServiceOptions<CalibrationProgress>,
 ): Promise<StoredAnswer> {
+  const { unstored = new Map<string, CallEnd>(), makeWay } = request;
+  const end = unstored.get(job.token) ?? (await callModel(request, job, options));
+  unstored.set(job.token, end);
+  const outcome = await untilStored(end, request, options).catch((error: unknown) => {
+    if (error !== makeWay?.reason) unstored.delete(job.token);
+    throw error;
+  });
+  unstored.delete(job.token);
+  if (outcome instanceof WrapperFault) throw outcome;
+  return outcome;
+}
+
+async function callModel(
+  { queue, client, consumer, logs, budget = defaultRetryBudget }: CalibrationRequest,
+  job: ClaimedJob,
+  options: ServiceOptions<CalibrationProgress>,
+): Promise<CallEnd> {
   const { wrapper } = consumer;
   requireDue(job, budget);
   // A half-hour call is not begun when its answer would be lost.
   await queue.requireSpace();
   const started = performance.now();
   options.onProgress?.({ stage: 'asking the model' });
-  const asked = await client.ask(job.prompt, wrapper, { signal: options.signal }).catch(async (error: unknown) => {
-    if (!(error instanceof WrapperFault)) throw error;
-    const { code, upstreamError, exceptionType, detail, status } = error;
-    const durationMs = Math.round(performance.now() - started);
-    const fault = { kind: code, error: upstreamError, exceptionType, detail, durationMs, at: new Date().toISOString() };
-    const noted = () => queue.noteFault(job, fault);
-    const faults = await untilStored(noted, { ...options, what: 'fault', storePauseMs });
+  const asked = await client.ask(job.prompt, wrapper, { signal: options.signal }).catch((error: unknown) => {
+    if (error instanceof WrapperFault) return error;
+    throw error;
+  });
+  if (!(asked instanceof WrapperFault)) {
+    const { response, durationMs, simulated } = asked;
+    const answer = { wrapper, response, durationMs, attempts: job.faults.length + 1, simulated };
+    return { what: 'answer', store: () => queue.storeAnswer(job, job.prompt, answer).then(() => answer) };
+  }
+  const { code, message, upstreamError, exceptionType, detail, status, retryAfterMs } = asked;
+  const durationMs = Math.round(performance.now() - started);
+  const fault = { kind: code, error: upstreamError, exceptionType, detail, durationMs, at: new Date().toISOString() };
+  const store = async () => {
+    const faults = await queue.noteFault(job, fault);
     const entry = {
       ...{ key: `${job.token}-${faults.length}`, prompt: job.prompt, response: null, error: upstreamError },
       ...{ durationMs, retries: faults.length - 1, parameters: client.parameters, scored: null },
@@ -162,18 +196,14 @@ async function ask(
     const next = nextTry(
       faults.map(({ kind }) => kind),
       budget,
-      error.retryAfterMs,
+      retryAfterMs,
     );
-    throw new WrapperFault(code, error.message, {
+    return new WrapperFault(code, message, {
       ...{ detail, upstreamError, status, retryable: next.retry },
       ...(next.retry && { retryAfterMs: next.afterMs }),
     });
-  });
-  const { response, durationMs, simulated } = asked;
-  const answer = { wrapper, response, durationMs, attempts: job.faults.length + 1, simulated };
-  const stored = () => queue.storeAnswer(job, job.prompt, answer);
-  await untilStored(stored, { ...options, what: 'answer', storePauseMs });
-  return answer;
+  };
+  return { what: 'fault', store };
 }
 
 /**
@@ -197,19 +227,16 @@ function requireDue({ faults }: ClaimedJob, budget: RetryBudget): void {
   });
 }
 
-interface StoreOptions extends ServiceOptions<CalibrationProgress> {
-  readonly what: 'answer' | 'fault';
-  readonly storePauseMs: number | undefined;
-}
-
 /**
  * An answer may be half an hour's work, and a fault says when the model may be asked again: while one of them cannot be stored, it is
- * kept and tried again, until the attempt is over.
+ * kept and tried again, until the attempt is over or makes way.
  */
-async function untilStored<Stored>(
-  store: () => Promise<Stored>,
-  { what, storePauseMs = defaultStorePauseMs, signal, log, onProgress }: StoreOptions,
-): Promise<Stored> {
+async function untilStored(
+  { what, store }: CallEnd,
+  { storePauseMs = defaultStorePauseMs, makeWay }: Pick<CalibrationRequest, 'storePauseMs' | 'makeWay'>,
+  { signal, log, onProgress }: ServiceOptions<CalibrationProgress>,
+): Promise<StoredAnswer | WrapperFault> {
+  const ended = makeWay === undefined ? signal : AbortSignal.any([signal, makeWay]);
   for (;;) {
     try {
       return await store();
@@ -218,7 +245,9 @@ async function untilStored<Stored>(
       const reason = describeError(error);
       log.warn({ error: reason }, `the ${what} of a call cannot be stored yet`);
       onProgress?.({ stage: `keeping the ${what}: ${error.message}` });
-      await delay(storePauseMs, undefined, { signal });
+      await delay(storePauseMs, undefined, { signal: ended }).catch(() => undefined);
+      signal.throwIfAborted();
+      makeWay?.throwIfAborted();
     }
   }
 }
