@@ -100,8 +100,13 @@ it('a good answer ends in processed, with its lines in the logs', async () => {
     },
   ]);
   expect(Object.keys(lines('data', 'syntex_calibrations.jsonl')[0]?.['parsed_fields'] as object)).toHaveLength(15);
-  expect(lines('data', 'syntex_progress.jsonl')).toMatchObject([
-    { session_id: '519c9a2e', quality_score: 98, field_completeness: 100, structure_adherence: 96 },
+  const progress = {
+    ...{ timestamp: expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/) as string, session_id: '519c9a2e' },
+    ...{ quality_score: 98, field_completeness: 100, structure_adherence: 96 },
+    ...{ meta_prompt_length: [...prompt].length, tower_call: job.token },
+  };
+  expect(lines('data', 'syntex_progress.jsonl').map((line) => Object.entries(line))).toEqual([
+    Object.entries(progress),
   ]);
   expect(readFileSync(world.path('cron', 'consumer_sigma_cron.log'), 'utf8')).toBe(
     `Processing: ${first}.txt\n   ✅ Score: 98/100 → processed/\n`,

@@ -49,6 +49,40 @@ it('gives the metadata of the contract', async () => {
   });
 });
 
+it('logs a failure, a refusal and a success as the original does', async () => {
+  world.faults({ fault: { kind: 'status', status: 400 } }, { fault: { kind: 'refusal', by: 'text' } });
+  await world.generate(plan('Kochen', 'Yoga'), { parallelism: 1 });
+  const [failed, refused, made] = world.calls.map(({ line }) => line);
+  const cell = { style: 'casual', category: 'harmlos' };
+  const cost = { total_cost: expect.any(Number) as number, currency: 'USD' };
+
+  expect(failed).toMatchObject({
+    ...{ success: false, prompt_sent: 'Kochen', prompt_generated: null, retries: 0, refusal_attempts: 0, ...cell },
+    ...{ error: expect.stringMatching(/^Error: /) as string, model: 'gpt-4o', quality_score: null, cost: null },
+  });
+  expect(failed).not.toHaveProperty('prompt_in');
+  expect(failed).not.toHaveProperty('prompt_out');
+  expect(Object.keys(refused!)).toEqual([
+    ...['model', 'prompt_in', 'prompt_out', 'error', 'success', 'duration_ms', 'retry_count'],
+    ...['refusal_attempts', 'quality_score', 'cost', 'style', 'category'],
+  ]);
+  expect(refused).toMatchObject({
+    prompt_in: 'Formuliere locker und leicht verständlich: Yoga',
+    ...{ prompt_out: expect.any(String) as string, success: false, refusal_attempts: 1, retry_count: 0 },
+    ...{ quality_score: null, cost, ...cell },
+  });
+  expect(Object.keys(made!)).toEqual([
+    ...['success', 'prompt_sent', 'prompt_generated', 'error', 'model', 'duration_ms', 'retries'],
+    ...['refusal_attempts', 'quality_score', 'cost', 'style', 'category', 'prompt_in', 'prompt_out', 'retry_count'],
+  ]);
+  expect(made).toMatchObject({
+    ...{ success: true, prompt_sent: 'Yoga', prompt_generated: world.made[0]!.text, error: null, ...cell },
+    ...{ retries: 0, retry_count: 0, refusal_attempts: 1, quality_score: { max_score: 10 }, cost },
+    prompt_in: 'Formuliere locker und leicht verständlich: Yoga\n\n(Versuch 2: Bitte mit anderen Worten formulieren.)',
+    prompt_out: world.made[0]!.text,
+  });
+});
+
 describe('near-duplicates', () => {
   it('of a prompt of the same run are made anew, with a note', async () => {
     world.faults({ fault: { kind: 'repeat' }, after: 1, times: 2 });

@@ -6,6 +6,7 @@ import { execa, type ResultPromise } from 'execa';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import { packageRoot } from '../../src/files/package-root.js';
+import { scoreAnswer } from '../../src/syntx/scores/quality-score.js';
 import { waitUntil } from '../support/wait-until.js';
 
 let home: string;
@@ -122,4 +123,38 @@ it('tower sim llm serves until Ctrl-C, with the faults of its plan', async () =>
   expect(await (await complete()).json()).toMatchObject({ model: 'simulated-m' });
   child.kill('SIGINT');
   expect((await child).exitCode).toBe(0);
+});
+
+it('tower sim syntx serves until Ctrl-C, with the landscape, the defects and the faults that it is given', async () => {
+  const given = async (name: string, content: unknown) => {
+    const file = join(home, `${name}.json`);
+    await writeFile(file, JSON.stringify(content));
+    return [`--${name}`, file];
+  };
+  const { child, stdout } = start(
+    ...['sim', 'syntx', '--json', '--latency', '0', '--directory', join(home, 'own')],
+    ...(await given('landscape', { means: { '*': { casual: { bildung: 0 } } }, noise: 0, otherwise: 100 })),
+    ...(await given('defects', { misplacedRoute: false, fallbackWrapper: null })),
+    ...(await given('faults', [{ wrapper: 'sigma', fault: { kind: 'status', status: 503 } }])),
+  );
+  const line = await waitUntil('the address', () => stdout().includes('\n') && stdout());
+  const ready = JSON.parse(line) as { simulated: boolean; address: string; directory: string };
+  expect(ready).toMatchObject({ simulated: true, directory: join(home, 'own') });
+  const ask = (wrapper: string, prompt: string) =>
+    fetch(`${ready.address}/api/chat`, {
+      ...{ method: 'POST', headers: { 'content-type': 'application/json' } },
+      body: JSON.stringify({ prompt, mode: `syntex_wrapper_${wrapper}` }),
+    });
+  expect((await ask('sigma', 'casual bildung')).status).toBe(503);
+  const scoreFor = async (prompt: string) => {
+    const answer = (await (await ask('sigma', prompt)).json()) as { response: string; metadata: object };
+    expect(answer.metadata).toMatchObject({ wrapper_chain: ['syntex_wrapper_sigma'], simulated: true });
+    return scoreAnswer(answer.response)?.score.total_score ?? 0;
+  };
+  expect(await scoreFor('kreativ harmlos')).toBe(98);
+  expect(await scoreFor('casual bildung')).toBeLessThan(20);
+  expect(await (await ask('unknown', 'x')).json()).toMatchObject({ metadata: { wrapper_chain: [] } });
+  child.kill('SIGINT');
+  expect((await child).exitCode).toBe(0);
+  expect((await readFile(join(home, 'own', 'calls.jsonl'), 'utf8')).trim().split('\n')).toHaveLength(4);
 });

@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 interface OriginalMetadata {
@@ -202,6 +202,15 @@ export class OriginalPrograms {
   cleanup(): void {
     for (const ending of ['.txt', '.json']) {
       for (const name of this.#names('processing', ending)) this.#move('processing', 'incoming', name);
+    }
+  }
+
+  /** `queue_cleanup.sh`, too: what has lain in `processed` for more than seven days goes to `archive`, each file by its own age. */
+  archiveOld(now: Date): void {
+    for (const name of this.#names('processed', '').filter((entry) => /\.(txt|json)$/.test(entry))) {
+      const ageMs = now.getTime() - statSync(join(this.#root, 'processed', name)).mtimeMs;
+      // `find -mtime +7` counts whole days.
+      if (Math.floor(ageMs / 86_400_000) > 7) this.#move('processed', 'archive', name);
     }
   }
 

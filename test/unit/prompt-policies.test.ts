@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 
 import { longestGenerationMs, patienceMs } from '../../src/syntx/generation/time-limits.js';
-import { generationPolicy } from '../../src/workflows/prompt-policies.js';
+import { calibrationPolicy, generationPolicy } from '../../src/workflows/prompt-policies.js';
 
 const minuteMs = 60_000;
 const hourMs = 60 * minuteMs;
@@ -28,4 +28,16 @@ it('every run has the time to give up its endpoint by itself, and none has more 
 
 it('a run that began before its limit was told has the longest one, and gives up by itself', () => {
   expect(limitMs()).toBe(20 * hourMs);
+});
+
+it('prompts of a model on this host’s GPU wait at that GPU with the lowest priority, others nowhere', () => {
+  const plan = {
+    ...{ batch: 20, parallel: 1, stopAfterFaults: 3, takenBack: 0 },
+    ...{ attemptLimitMs: 1_860_000, heartbeatTimeoutMs: 20_000 },
+  };
+  const onGpu = calibrationPolicy({ ...plan, gpu: { queue: 'gpu-box-0', index: 0 } }, 'a prompt');
+  expect(onGpu).toMatchObject({ taskQueue: 'gpu-box-0', priority: { priorityKey: 5 } });
+  const elsewhere = calibrationPolicy({ ...plan, gpu: null }, 'a prompt');
+  expect(elsewhere).not.toHaveProperty('taskQueue');
+  expect(elsewhere).not.toHaveProperty('priority');
 });

@@ -18,6 +18,22 @@ it('thompson learns, and is back at the top soon after the landscape was replace
   expect(learned.shareAfter300).toBeGreaterThan(0.75);
 });
 
+/** Four of the worlds that the aims are about, of thirty days each; the bench has forty. */
+it(
+  'thompson comes to its aims: share, cells in ten days, and scores until it is back after the change',
+  { timeout: 60_000 },
+  () => {
+    const scenario = scenarios.find(({ name }) => name === 'plain')!;
+    const policy = policies['thompson']!;
+    const worlds = ['a', 'b', 'c', 'd'].map((seed) => simulate(policy(scenario), scenario, 30, `unit test ${seed}`));
+    const learned = figuresOf(worlds);
+    expect(learned.share).toBeGreaterThan(0.9);
+    expect(learned.worstShare).toBeGreaterThan(0.8);
+    expect(learned.cellsInTenDays).toBeGreaterThanOrEqual(24);
+    expect(learned.scoresTo90 ?? Infinity).toBeLessThanOrEqual(300);
+  },
+);
+
 it('thompson learns from scores that come a day late', () => {
   expect(figures('thompson', 'a day late', 8).share).toBeGreaterThan(0.3);
 });

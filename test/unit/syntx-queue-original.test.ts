@@ -1,3 +1,4 @@
+import { utimesSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 
 import { afterEach, beforeEach, expect, it } from 'vitest';
@@ -21,6 +22,7 @@ let world: QueueWorld;
 let queue: SyntxQueue;
 let original: OriginalPrograms;
 let claims = 0;
+const { signal } = new AbortController();
 
 beforeEach(async () => {
   world = new QueueWorld();
@@ -112,6 +114,35 @@ it('a queue with a history is taken over as it is, beside the original’s own p
   expect(world.text('processed', `${baseName(10)}.json`)).toBe(before);
   expect(original.table().map(({ score }) => score)).toEqual([100, 76]);
   expect(original.counts()).toEqual({ incoming: 0, processing: 1, processed: 2, error: 1, archive: 0 });
+});
+
+it('its cleanup moves the files of a job one by one, by their age: the job counts once all the time, and is whole in the end', async () => {
+  const name = baseName(1);
+  await world.put('incoming', name);
+  await queue.complete(await claim(), scored(goodAnswer));
+  const now = Date.now();
+  const age = (file: string, days: number) => {
+    const at = new Date(now - days * 86_400_000);
+    utimesSync(world.path('processed', file), at, at);
+  };
+  // The prompt is as old as the job, metadata and answer as old as its end.
+  age(`${name}.txt`, 9);
+  for (const file of [`${name}.json`, `${name}_response.txt`]) age(file, 6);
+  original.archiveOld(new Date(now));
+  expect([world.names('processed'), world.names('archive')]).toEqual([
+    ['.gitkeep', `${name}.json`, `${name}_response.txt`],
+    ['.gitkeep', `${name}.txt`],
+  ]);
+  expect(await queue.scoredJobs()).toMatchObject([{ id: name, score: 100 }]);
+  expect(await queue.setAsideBroken({ olderThanMs: 0, dryRun: false, signal })).toEqual([]);
+  expect(await queue.counts()).toMatchObject({ processed: { jobs: 0 }, archive: { jobs: 1 } });
+  // A producer that has learned from it does not tear it further apart.
+  expect(await queue.archive([name])).toMatchObject({ archived: [], skipped: [{ baseName: name }] });
+
+  original.archiveOld(new Date(now + 3 * 86_400_000));
+  expect(world.names('archive')).toEqual(['.gitkeep', `${name}.json`, `${name}.txt`, `${name}_response.txt`]);
+  expect(await queue.scoredJobs()).toMatchObject([{ id: name, score: 100, place: 'archive' }]);
+  expect(world.faults().filter((fault) => !fault.includes('.gitkeep'))).toEqual([]);
 });
 
 it('a consumer of the original beside Tower’s: each job is done once, by one of them', async () => {

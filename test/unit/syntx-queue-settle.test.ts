@@ -137,6 +137,27 @@ describe('a score', () => {
   });
 });
 
+describe('metadata in error', () => {
+  it.each([
+    ['a low score', 'syntex_result'],
+    ['a fault', 'retry_count'],
+  ])('of %s have the keys in the order of the original, after those of incoming', async (what, added) => {
+    const incoming = incomingMetadata(first);
+    await world.put('incoming', first, { metadata: incoming });
+    const job = await claim();
+    const { baseName: name } = await (what === 'a fault'
+      ? queue.fail(job, { ...call, error: 'Timeout after 1800s' })
+      : queue.complete(job, scored(poorAnswer)));
+    const ended = world.metadata('error', name);
+    expect(Object.keys(ended)).toEqual([
+      ...Object.keys(incoming),
+      ...[added, 'last_error', 'failed_at', 'status'],
+      'tower',
+    ]);
+    expect(Object.keys(ended['last_error'] as object)).toEqual(['error', 'duration_ms', 'worker_id', 'wrapper']);
+  });
+});
+
 describe('a fault', () => {
   it('takes as long as the call that failed last', async () => {
     await world.put('incoming', first);
