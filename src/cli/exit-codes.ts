@@ -49,6 +49,7 @@ const byErrorCode: Readonly<Record<string, ExitCode>> = {
   BASE_MODEL_MISSING: exitCodes.precondition,
   LORAS_FOLDER_MISSING: exitCodes.precondition,
   STATE_DIRECTORY_LOCKED: exitCodes.precondition,
+  GPU_LOCK_MOVED: exitCodes.precondition,
   TEMPORAL_UNREACHABLE: exitCodes.precondition,
   NO_TEMPORAL_SERVER: exitCodes.precondition,
   TEMPORAL_CLI_UNUSABLE: exitCodes.precondition,

@@ -1,5 +1,5 @@
 import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 
 import { execa, ExecaError } from 'execa';
 
@@ -132,7 +132,8 @@ export async function gpuLockPath(
   { lockDirectory }: { readonly lockDirectory?: string | undefined },
   { index, fallback }: { readonly index: number; readonly fallback: string },
 ): Promise<string> {
-  const directory = lockDirectory ?? fallback;
+  // Absolute: whoever reads it from a record may work elsewhere.
+  const directory = resolve(lockDirectory ?? fallback);
   await mkdir(directory, { recursive: true });
   return join(directory, `gpu-${index}.lock`);
 }

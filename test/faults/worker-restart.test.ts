@@ -1,5 +1,5 @@
-import { mkdir, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdir, symlink, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 
 import { afterAll, beforeAll, expect, it } from 'vitest';
 
@@ -57,9 +57,12 @@ it('a GPU worker with another lock directory does not start while a training liv
   await machine.tower.stop(training.gpu);
   await machine.configure({ gpu: { lockDirectory: join(machine.tower.home, 'elsewhere') } });
   const moved = await machine.tower.tower('worker', '--role', 'gpu');
-  expect(moved.exitCode).not.toBe(0);
+  expect(moved.exitCode).toBe(6);
   expect(moved.stderr).toMatch(/gpu-0\.lock.*GPU_LOCK_MOVED.*Set `gpu\.lockDirectory` back/s);
-  await machine.configure({});
+  // The same file by another way is the same lock.
+  const link = join(machine.tower.home, 'link');
+  await symlink(dirname(machine.tower.gpuLock(0)), link);
+  await machine.configure({ gpu: { lockDirectory: link } });
   await machine.tower.startGpu();
   releaseTrainer(launch);
   await training.expectUndisturbed(launch);

@@ -12,6 +12,7 @@ import type { CommandContext, GlobalOptions } from '../command-context.js';
 import { exitCodes, type ExitCode } from '../exit-codes.js';
 import { startServer } from './embedded-server.js';
 import { livingTrainers } from '../status/living-trainers.js';
+import { requireGpuLocks } from './require-gpu-locks.js';
 import { lockStateDirectory } from './state-lock.js';
 import { takeOverDatabase } from '../config/take-over.js';
 import { withClient } from '../temporal-client.js';
@@ -30,6 +31,7 @@ export async function runUp(context: CommandContext, command: Command): Promise<
   const log = createLog({ file: context.paths.logFile, level: context.config.log.level, role: 'up' });
   const lock = await lockStateDirectory('tower-up', context);
   try {
+    await requireGpuLocks(context, (await presentGpus(context.config.gpu)).indexes);
     return await serve({ context, command, log, stopping: stopping.signal });
   } catch (error) {
     if (stopping.signal.aborted) return exitCodes.ok;

@@ -4,14 +4,14 @@ import type { WorkerEnvironment } from '../../activities/worker-environment.js';
 import { hostNameOf } from '../../config/host-name.js';
 import { readOpenAiKey, readServerApiKey } from '../../config/secrets.js';
 import { describeError, TowerError } from '../../errors.js';
-import { gpuLockPath, presentGpus, type PresentGpus } from '../../gpu/devices.js';
+import { presentGpus, type PresentGpus } from '../../gpu/devices.js';
 import { createLog } from '../../log/create-log.js';
 import type { Log } from '../../log/logger.js';
 import { sdkLogger } from '../../log/sdk-logger.js';
 import { reapOrphans } from '../../activities/reap-orphans.js';
-import { refuseMovedLock } from '../../training/refuse-moved-lock.js';
 import { createWorkers, type WorkerRole } from '../../worker.js';
 import type { CommandContext } from '../command-context.js';
+import { requireGpuLocks } from './require-gpu-locks.js';
 import { lockStateDirectory } from './state-lock.js';
 import { withClient } from '../temporal-client.js';
 import type { WorkerOptions } from './worker-options.js';
@@ -32,9 +32,10 @@ export async function runWorkerProcess(context: CommandContext, options: WorkerO
   if (gpus.silence !== undefined) {
     log.warn({ error: describeError(gpus.silence), next: gpus.silence.next }, 'work on the GPU waits for its driver');
   }
-  const indexes = roles.flatMap((role) => (role.kind === 'gpu' ? [role.index] : []));
-  const locks = indexes.map((index) => gpuLockPath(config.gpu, { index, fallback: paths.gpu }));
-  await refuseMovedLock(paths.runs, await Promise.all(locks));
+  await requireGpuLocks(
+    context,
+    roles.flatMap((role) => (role.kind === 'gpu' ? [role.index] : [])),
+  );
   const isControl = roles.some((role) => role.kind === 'control');
   const lock = isControl ? await lockStateDirectory('control-worker', context) : undefined;
   try {
