@@ -29,8 +29,12 @@ type Deliver = Pick<CharacterHostActivities, 'chooseEpoch' | 'publishLora' | 'pu
 /** `chooseEpoch`, `publishLora`, `publishAlias` and `recordCharacter`: from a finished training to a LoRA in ComfyUI and its record. */
 export function deliverRun(environment: WorkerEnvironment): Deliver {
   // An attempt that the server has given up, on a machine that was suspended, must not write the draft of the next one.
-  const deliveries = new Turns();
-  const publishInTurn = (...request: Parameters<typeof publish>) => deliveries.take(() => publish(...request));
+  const deliveries = new Map<string, Turns>();
+  const publishInTurn = (...[run, target, options]: Parameters<typeof publish>) => {
+    const turns = deliveries.get(run.reservation.run) ?? new Turns();
+    deliveries.set(run.reservation.run, turns);
+    return turns.take(() => publish(run, target, options), options.signal);
+  };
   return {
     chooseEpoch: (input) =>
       stageWork<object, ChosenEpoch>(environment, delivering(input), async (run, options) => {
