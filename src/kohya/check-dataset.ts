@@ -1,4 +1,4 @@
-import { readFile, stat } from 'node:fs/promises';
+import { open, readFile, stat } from 'node:fs/promises';
 import { extname, join } from 'node:path';
 
 import sharp from 'sharp';
@@ -31,6 +31,8 @@ export type DatasetCheck = z.output<typeof datasetCheckSchema>;
 export interface DatasetFolder {
   readonly folder: string;
   readonly options: Pick<KohyaOptions, 'caption_extension' | 'enable_wildcard'>;
+  /** Whether bitmaps are taken: in pictures for regularisation, which nobody else looks at. Default: no. */
+  readonly bitmaps?: boolean;
   /** Where the outcome is kept: files that have not changed since are not decoded again. */
   readonly record: string;
 }
@@ -41,7 +43,7 @@ export interface DatasetFolder {
  *
  * @throws TowerError `KOHYA_DATASET_INVALID` naming the files.
  */
-export async function checkDataset({ folder, options, record }: DatasetFolder): Promise<DatasetCheck> {
+export async function checkDataset({ folder, options, record, bitmaps = false }: DatasetFolder): Promise<DatasetCheck> {
   const names = (await namesIn(folder)).filter((name) => !name.startsWith('.')).sort();
   const images = names.filter(isFoundByTrainer);
   if (images.length === 0) throw invalidDataset(folder, [`${folder} holds no image`]);
@@ -57,7 +59,7 @@ export async function checkDataset({ folder, options, record }: DatasetFolder): 
   for (const [index, name] of images.entries()) {
     const captionFault = await faultOfCaption(join(folder, captions[index] ?? ''), options.enable_wildcard === true);
     if (captionFault !== undefined) faults.push(`${captions[index] ?? ''}: ${captionFault}`);
-    const size = await sizeOfImage(join(folder, name));
+    const size = await sizeOfImage(join(folder, name), bitmaps);
     if (typeof size === 'string') faults.push(`${name}: ${size}`);
     else {
       const key = `${size.width}x${size.height}`;
@@ -94,8 +96,8 @@ async function faultOfCaption(path: string, wholeFile: boolean): Promise<string 
 }
 
 /** Width and height, or what is wrong with the image. */
-async function sizeOfImage(path: string): Promise<{ width: number; height: number } | string> {
-  if (isBitmap(path)) return 'bitmaps (BMP) are not taken, convert it to PNG';
+async function sizeOfImage(path: string, bitmaps: boolean): Promise<{ width: number; height: number } | string> {
+  if (isBitmap(path)) return bitmaps ? sizeOfBitmap(path) : 'bitmaps (BMP) are not taken, convert it to PNG';
   try {
     const { info } = await sharp(path, { failOn: 'warning', limitInputPixels: largestPixels })
       .raw()
@@ -103,6 +105,22 @@ async function sizeOfImage(path: string): Promise<{ width: number; height: numbe
     return { width: info.width, height: info.height };
   } catch (error) {
     return `the image does not decode (${(error as Error).message.split('\n')[0] ?? ''})`;
+  }
+}
+
+/** libvips reads no BMP; its header tells type, length of the file and size. */
+async function sizeOfBitmap(path: string): Promise<{ width: number; height: number } | string> {
+  const file = await open(path, 'r');
+  try {
+    const header = Buffer.alloc(26);
+    const { bytesRead } = await file.read(header, 0, header.length, 0);
+    const { size } = await file.stat();
+    const whole =
+      bytesRead === header.length && header.toString('latin1', 0, 2) === 'BM' && header.readUInt32LE(2) <= size;
+    const [width, height] = [header.readInt32LE(18), Math.abs(header.readInt32LE(22))];
+    return whole && width > 0 && height > 0 ? { width, height } : 'the image does not decode (no complete bitmap)';
+  } finally {
+    await file.close();
   }
 }
 

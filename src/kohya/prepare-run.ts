@@ -28,7 +28,8 @@ export async function prepareRun(order: KohyaOrder, driver: Pick<TrainerDriver, 
   await refuseChangedDataset(run, check, driver);
   await refuseLostGpu(order, driver);
   if (options.reg_data_dir !== undefined) {
-    await checkDataset({ folder: options.reg_data_dir, options, record: files.regularisationCheck });
+    const record = files.regularisationCheck;
+    await checkDataset({ folder: options.reg_data_dir, options, record, bitmaps: true });
   }
   const { heldOut, share } = planHeldOut(check.images, {
     share: options.validation_split,

@@ -43,6 +43,23 @@ it('a bitmap is refused by name: it could not be looked at', async () => {
   await expect(check()).rejects.toThrow('old.BMP: bitmaps (BMP) are not taken, convert it to PNG');
 });
 
+it('a whole bitmap is taken among pictures for regularisation', async () => {
+  const bitmap = Buffer.alloc(30);
+  bitmap.write('BM');
+  bitmap.writeUInt32LE(bitmap.length, 2);
+  bitmap.writeInt32LE(64, 18);
+  bitmap.writeInt32LE(-64, 22);
+  await writeFile(join(folder, 'old.bmp'), bitmap);
+  await writeFile(join(folder, 'old.txt'), 'elara\n');
+  const regularisation = { folder, options: { caption_extension: '.txt' }, record: join(home, 'check.json') };
+  expect(await checkDataset({ ...regularisation, bitmaps: true })).toMatchObject({
+    images: 4,
+    sizes: [{ width: 64, height: 64, images: 4 }],
+  });
+  await truncate(join(folder, 'old.bmp'), 20);
+  await expect(checkDataset({ ...regularisation, bitmaps: true })).rejects.toThrow('no complete bitmap');
+});
+
 it('names every file that sd-scripts would stumble over', async () => {
   await truncate(join(folder, 'elara_001.png'), 60);
   await writeFile(join(folder, 'elara_002.txt'), '\nsecond line');
