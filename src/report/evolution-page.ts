@@ -113,7 +113,7 @@ function mapSection({ table, goodScore }: EvolutionReport): Html {
 /** @param table - With the wrapper of `syntx.learning.wrapper`, where that is set. */
 function whoseText({ wrapper, withoutScores }: EvolutionReport['table']): string {
   if (wrapper !== null) return ` of the wrapper ${wrapper}`;
-  return withoutScores === null ? '' : ` of all wrappers, as ${withoutScores} has none yet`;
+  return withoutScores === null ? '' : ` of all wrappers, as none of the latest is of ${withoutScores}`;
 }
 
 function levelsSection({ levels, incomingLimits }: EvolutionReport): Html {

@@ -142,6 +142,22 @@ describe('as JSON', () => {
   });
 });
 
+it('a wrapper that is asked for and has no score that is looked at is refused: no other one is shown in its place', async () => {
+  await score();
+  const name = baseName(90, 'unconfigured', 'casual');
+  await world.put('processed', name, {
+    prompt: 'Prompt',
+    metadata: {
+      ...incomingMetadata(name),
+      syntex_result: { quality_score: { total_score: 90 }, duration_ms: 1, wrapper: 'human', response_text: 'a' },
+      ...{ processed_at: '2026-01-05T06:00:00', status: 'success' },
+    },
+  });
+  const { exitCode, stdout, stderr } = await tower('evolution', 'heatmap', '--wrapper', 'human');
+  expect([exitCode, stdout]).toEqual([5, '']);
+  expect(stderr).toMatch(/none of the latest 5000 scores .* human.*tower evolution history --wrapper human/s);
+});
+
 describe('a wrapper that is set and has no scores yet', () => {
   const set = ['--set', 'syntx.learning.wrapper=human'];
 
@@ -149,15 +165,17 @@ describe('a wrapper that is set and has no scores yet', () => {
     await score();
     const { stdout, stderr } = await tower('evolution', 'heatmap', ...set);
     expect(stdout).toMatch(/casual .* 9\d/);
-    expect(stderr).toContain('Shown: all wrappers: human has no scores yet.');
-    expect((await tower('evolution', 'status', ...set)).stdout).toContain('all wrappers: human has no scores yet');
+    expect(stderr).toContain('Shown: all wrappers: none of the latest scores is of human.');
+    expect((await tower('evolution', 'status', ...set)).stdout).toContain(
+      'all wrappers: none of the latest scores is of human',
+    );
     expect((await tower('evolution', 'status', '--wrapper', 'sigma', ...set)).stdout).toContain(
       'the wrapper sigma alone',
     );
     const written = await tower('report', 'evolution', '2026-01-05', '--json', ...set);
     const { file, report } = JSON.parse(written.stdout) as { file: string; report: object };
     expect(report).toMatchObject({ table: { jobs: 56, wrapper: null, withoutScores: 'human' } });
-    expect(await readFile(file, 'utf8')).toContain('of all wrappers, as human has none yet');
+    expect(await readFile(file, 'utf8')).toContain('of all wrappers, as none of the latest is of human');
   });
 });
 

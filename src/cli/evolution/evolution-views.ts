@@ -81,7 +81,19 @@ async function tableOfQueue(
   if (wrapper !== undefined) requireScores(jobs, wrapper);
   const { styles, topics } = generation;
   const table = cellTable(jobs, { styles, topics }, { ...learning, ...(wrapper !== undefined && { wrapper }) });
+  if (wrapper !== undefined && table.withoutScores !== null) throw withoutLatest(wrapper, learning.memoryScores);
   return { ...table, simulated: jobs.filter(({ simulated }) => simulated).length };
+}
+
+function withoutLatest(wrapper: string, memoryScores: number): TowerError {
+  const name = printableName(wrapper);
+  return new TowerError(
+    'NOT_FOUND',
+    `none of the latest ${memoryScores} scores of known cells is of the wrapper ${name}`,
+    {
+      next: `See its scores of all times: tower evolution history --wrapper ${name}`,
+    },
+  );
 }
 
 function withTimes(table: LearnedTable) {
@@ -93,8 +105,10 @@ function withTimes(table: LearnedTable) {
 
 /** Whose scores are shown; `undefined`: those of all wrappers, as it is where none is asked for. */
 function wrapperText({ wrapper, withoutScores }: CellTable): string | undefined {
-  if (wrapper !== null) return `the wrapper ${wrapper} alone`;
-  return withoutScores === null ? undefined : `all wrappers: ${withoutScores} has no scores yet`;
+  if (wrapper !== null) return `the wrapper ${printableName(wrapper)} alone`;
+  return withoutScores === null
+    ? undefined
+    : `all wrappers: none of the latest scores is of ${printableName(withoutScores)}`;
 }
 
 function summaryText(table: LearnedTable, status: EvolutionStatus): string {

@@ -26,7 +26,10 @@ export async function generateProduction(
   const run = new ProductionRun(runs, name);
   const plan = await requirePlan(run);
   const published = await run.published();
-  if (published !== undefined) return generationCounts(published.written, await run.outcome(options.log));
+  if (published !== undefined) {
+    const outcome = await run.outcome(options.log);
+    return { ...generationCounts(published.written, outcome), paid: outcome?.paid ?? (await run.spent(options.log)) };
+  }
   const kept = await run.prompts();
   if (kept.length < plan.prompts.length) await run.requirePlace();
   const summary = await generatePrompts(
