@@ -1,9 +1,10 @@
 import { once } from 'node:events';
+import { setTimeout as delay } from 'node:timers/promises';
 
 import type { Command } from 'commander';
 
 import { TowerError } from '../../errors.js';
-import { presentGpus } from '../../gpu/devices.js';
+import { presentGpus, type PresentGpus } from '../../gpu/devices.js';
 import { createLog } from '../../log/create-log.js';
 import type { Log } from '../../log/logger.js';
 import { applySchedules } from '../../temporal/schedules/apply-schedules.js';
@@ -17,6 +18,9 @@ import { lockStateDirectory } from './state-lock.js';
 import { takeOverDatabase } from '../config/take-over.js';
 import { withClient } from '../temporal-client.js';
 import { startControlWorker, startGpuWorker, type WorkerProcess } from './tower-processes.js';
+
+/** How often a driver that was silent at the start is asked again. */
+const driverPeriodMs = 15_000;
 
 /**
  * Runs until Ctrl-C, SIGTERM, or the death of a part. It is no supervisor: when a part dies it ends the rest in order and
@@ -72,6 +76,14 @@ async function serve({ context, command, log, stopping }: UpOptions): Promise<Ex
     if (silence !== undefined) output.say(`Work on the GPU waits: ${silence.message} ${silence.next ?? ''}`);
     await takeOverDatabase(context);
     output.say('Ctrl-C ends it in order; a running training goes on.');
+    if (silence !== undefined) {
+      const ended = firstEnd(server.exited, workers, stopping);
+      const named = await gpusOnceNamed(context.config.gpu, ended);
+      for (const index of named.filter((gpu) => !indexes.includes(gpu))) {
+        workers.push(await startGpuWorker(index, options));
+        log.info({ worker: `gpu-${index}` }, 'the driver names a GPU that it did not at the start');
+      }
+    }
     const dead = await firstEnd(server.exited, workers, stopping);
     if (dead === undefined) return exitCodes.ok;
     log.error({ part: dead.name, exit: dead.exit }, 'a part of Tower ended; the rest is stopped');
@@ -92,6 +104,21 @@ async function applyDeclaredSchedules(context: CommandContext, log: Log): Promis
   await withClient({ home: context.home, embeddedOnly: true }, ({ client }) =>
     applySchedules(client, declared, { stateDirectory: context.home, log }),
   );
+}
+
+/** What a driver that was silent at the start says when it answers; nothing where a part of Tower ends before that. */
+async function gpusOnceNamed(
+  gpu: Parameters<typeof presentGpus>[0],
+  ended: Promise<unknown>,
+): Promise<readonly number[]> {
+  const nothing: PresentGpus = { indexes: [], silence: undefined };
+  for (;;) {
+    const { indexes, silence } = await Promise.race([
+      ended.then(() => nothing),
+      delay(driverPeriodMs, undefined, { ref: false }).then(() => presentGpus(gpu)),
+    ]);
+    if (silence === undefined) return indexes;
+  }
 }
 
 async function firstEnd(

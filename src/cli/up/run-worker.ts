@@ -30,7 +30,10 @@ export async function runWorkerProcess(context: CommandContext, options: WorkerO
   const { level } = config.log;
   const log = createLog({ file: paths.logFile, level, role: name, secrets, alsoStderr: true });
   if (gpus.silence !== undefined) {
-    log.warn({ error: describeError(gpus.silence), next: gpus.silence.next }, 'work on the GPU waits for its driver');
+    const others =
+      options.role === 'all' ? ' Of several GPUs only the first is served until this worker is restarted.' : '';
+    const next = `${gpus.silence.next ?? ''}${others}`;
+    log.warn({ error: describeError(gpus.silence), next }, 'work on the GPU waits for its driver');
   }
   await requireGpuLocks(
     context,
