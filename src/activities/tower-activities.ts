@@ -1,9 +1,9 @@
-import { listLivingWorkers } from '../temporal/living-workers.js';
+import { listLivingWorkers, type LivingWorker } from '../temporal/living-workers.js';
 import { describeQueueBacklog } from '../temporal/worker-queues.js';
 import type { Config } from '../config/schema.js';
 import { describeError, TowerError } from '../errors.js';
 import { presentGpus } from '../gpu/devices.js';
-import { gpuQueue, hostQueue } from '../temporal/task-queues.js';
+import { gpuIndexOf, gpuQueue, hostQueue } from '../temporal/task-queues.js';
 import type { Placement, TowerActivities } from './interfaces.js';
 import type { WorkerEnvironment } from './worker-environment.js';
 
@@ -35,8 +35,9 @@ export function createTowerActivities(environment: WorkerEnvironment): TowerActi
       };
     },
 
-    async listHostQueues(): Promise<readonly string[]> {
-      return [...new Set((await gpusOf(environment)).map(({ host }) => hostQueue(host)))];
+    listHostQueues(): Promise<readonly string[]> {
+      const hosts = config.hosts?.map(({ name }) => name) ?? [environment.host];
+      return Promise.resolve(hosts.map(hostQueue));
     },
   };
 }
@@ -50,29 +51,46 @@ interface Gpu {
   readonly index: number;
 }
 
-async function gpusOf({ config, host }: WorkerEnvironment): Promise<Gpu[]> {
-  if (config.hosts === undefined) return (await presentGpus(config.gpu)).indexes.map((index) => ({ host, index }));
-  return config.hosts.flatMap(({ name, gpus }) => Array.from({ length: gpus }, (_, index) => ({ host: name, index })));
+async function gpusOf(environment: WorkerEnvironment): Promise<Gpu[]> {
+  const { config, host } = environment;
+  if (config.hosts !== undefined) {
+    return config.hosts.flatMap(({ name, gpus }) =>
+      Array.from({ length: gpus }, (_, index) => ({ host: name, index })),
+    );
+  }
+  const { indexes, silence } = await presentGpus(config.gpu);
+  // A placement lasts longer than a silence of the driver: what has a worker says more than what is taken for granted.
+  const served = silence === undefined ? [] : await servedIndexes(environment);
+  return (served.length > 0 ? served : indexes).map((index) => ({ host, index }));
+}
+
+async function servedIndexes(environment: WorkerEnvironment): Promise<number[]> {
+  const indexes = (await livingWorkers(environment)).map(({ queue }) => gpuIndexOf(queue, environment.host));
+  return [...new Set(indexes.filter((index) => index !== undefined))].sort((one, other) => one - other);
+}
+
+async function livingWorkers({ client, log }: WorkerEnvironment): Promise<LivingWorker[]> {
+  return listLivingWorkers(client).catch((error: unknown) => {
+    // An older server does not list workers; what waits still tells something.
+    log.warn({ error: describeError(error) }, 'the server does not say which workers there are');
+    return [];
+  });
 }
 
 /**
  * The GPU with the fewest activities, running and waiting; the first one where they are equal. One that no living worker serves is
  * taken only when that is so of all.
  */
-async function leastBusy({ client, log }: WorkerEnvironment, gpus: readonly Gpu[]): Promise<Gpu> {
+async function leastBusy(environment: WorkerEnvironment, gpus: readonly Gpu[]): Promise<Gpu> {
   const [first] = gpus;
   if (gpus.length === 1 && first !== undefined) return first;
-  const workers = await listLivingWorkers(client).catch((error: unknown) => {
-    // An older server does not list workers; what waits still tells something.
-    log.warn({ error: describeError(error) }, 'the server does not say which workers there are');
-    return [];
-  });
+  const workers = await livingWorkers(environment);
   const loads = await Promise.all(
     gpus.map(async (gpu) => {
       const queue = gpuQueue(gpu.host, gpu.index);
       const serving = workers.filter((worker) => worker.queue === queue);
       const running = serving.reduce((sum, { busy }) => sum + busy, 0);
-      const backlog = await describeQueueBacklog(client, queue);
+      const backlog = await describeQueueBacklog(environment.client, queue);
       const waiting = [...backlog.values()].reduce((sum, count) => sum + count, 0);
       return { gpu, served: serving.length > 0, work: running + waiting };
     }),

@@ -15,3 +15,10 @@ export function hostQueue(host: string): string {
 export function gpuQueue(host: string, index: number): string {
   return `gpu-${host}-${index}`;
 }
+
+/** The GPU that a queue is of; `undefined` for any that is none of this host's GPUs. */
+export function gpuIndexOf(queue: string, host: string): number | undefined {
+  const prefix = `${hostQueue(host)}-`;
+  const index = queue.startsWith(prefix) ? queue.slice(prefix.length) : '';
+  return /^\d+$/.test(index) ? Number(index) : undefined;
+}

@@ -63,3 +63,17 @@ it('without the driver of the GPU Tower is up, everything goes on until a traini
   expect(readProcess(late)?.alive ?? false).toBe(false);
   expect(stderr).toMatch(/Work on the GPU waits: .*NVIDIA-SMI has failed.*set `gpu.nvidiaSmi` to `none`/s);
 });
+
+it('a run that begins while the driver is silent takes a GPU that is served', async () => {
+  await answer('exit 9');
+  const other = await DailyMachine.create({ settings: { gpu: { nvidiaSmi, devices: 'auto' } } });
+  try {
+    await Promise.all([other.tower.startControl(), other.tower.startGpu(1)]);
+    await workerOf('gpu-box-1', other);
+    await other.uploadDay(0);
+    await other.startCycle();
+    await trainingThatWaits(other);
+  } finally {
+    await other.close();
+  }
+});
