@@ -134,6 +134,14 @@ it('an option that the installed version does not know is refused, because it wo
   });
 });
 
+/** As an older Tower wrote the plan. */
+async function forgetDevice(directory: string): Promise<void> {
+  const path = join(directory, 'kohya.json');
+  const { device, ...plan } = JSON.parse(await readFile(path, 'utf8')) as Record<string, unknown>;
+  expect(device).toMatch(/^(cuda|cpu)$/);
+  await writeFile(path, JSON.stringify(plan));
+}
+
 it('a training that ran on a GPU is not resumed without', async () => {
   const run = await bench.run('gpu');
   const of = (precision: 'bf16' | 'no') => createKohyaDriver({ ...run, installation, python: 'python3', precision });
@@ -150,9 +158,14 @@ it('a training that ran on a GPU is not resumed without', async () => {
   const started = { ...common, version: 1, stateDirectory: '/x', bootId: 'b', ...ended, launchedAt };
   await writeFile(process, JSON.stringify(started));
   await (await of('no')).prepare();
+  await forgetDevice(run.runDirectory);
+  await (await of('no')).prepare();
   await (await of('bf16')).prepare();
-  await expect((await of('no')).prepare()).rejects.toMatchObject({ code: 'GPU_LOST', retryable: true });
+  const lost = { code: 'GPU_LOST', retryable: true };
+  await expect((await of('no')).prepare()).rejects.toMatchObject(lost);
   await (await of('bf16')).prepare();
+  await forgetDevice(run.runDirectory);
+  await expect((await of('no')).prepare()).rejects.toMatchObject(lost);
 });
 
 it('W22: a name that is no safe file name is refused', async () => {
