@@ -14,8 +14,10 @@ export interface RealKohyaRun extends KohyaRun {
   readonly installation: KohyaInstallation;
   /** Interpreter of the environment of sd-scripts. */
   readonly python: string;
-  /** What `mixed_precision` `auto` means here (`choosePrecision`); `no` also says that there is no GPU. */
+  /** What `mixed_precision` `auto` means here (`choosePrecision`); `no` also says that Tower found no GPU. */
   readonly precision: Precision;
+  /** The configuration says that there is no GPU: sd-scripts must not find one either. */
+  readonly hideGpus?: boolean;
   /** Added to the trainer's environment. */
   readonly environment?: Readonly<Record<string, string>>;
 }
@@ -27,11 +29,11 @@ export interface RealKohyaRun extends KohyaRun {
  *   `KOHYA_OUTPUT_NAME_INVALID`.
  */
 export async function createKohyaDriver(run: RealKohyaRun): Promise<TrainerDriver> {
-  const { installation, python, precision, environment } = run;
+  const { installation, python, precision, hideGpus = false, environment } = run;
   const { root, capabilities } = installation;
   const script = await scriptFor(installation, run.baseModelKind);
   const device = precision === 'no' ? 'cpu' : 'cuda';
-  const order = createOrder(run, { name: 'kohya', simulated: false, precision, device, capabilities });
+  const order = createOrder(run, { name: 'kohya', simulated: false, precision, device, hideGpus, capabilities });
   return createDriver(order, { argv: [python, script], workingDirectory: root, environment });
 }
 
@@ -86,6 +88,7 @@ function createDriver(order: KohyaOrder, program: ScriptProgram): TrainerDriver 
         dataset: files.dataset(rung),
         resume,
         cuda: trainer.device === 'cuda',
+        hideGpus: trainer.hideGpus ?? false,
       };
       return trainerCommand(program, launch);
     },

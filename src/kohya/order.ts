@@ -34,8 +34,10 @@ export interface KohyaTrainer {
   readonly name: string;
   readonly simulated: boolean;
   readonly precision: Precision;
-  /** Told by Tower, which hides every GPU from a training on the CPU. */
+  /** What Tower found. Where it found no GPU, sd-scripts may all the same. */
   readonly device: 'cuda' | 'cpu';
+  /** No GPU is to be used, also where sd-scripts would find one. */
+  readonly hideGpus?: boolean;
   readonly capabilities: KohyaCapabilities;
 }
 

@@ -27,6 +27,7 @@ export async function prepareRun(order: KohyaOrder, driver: Pick<TrainerDriver, 
   const check = await checkDataset({ folder: run.images, options, record: files.datasetCheck });
   await refuseChangedDataset(run, check, driver);
   await refuseLostGpu(order, driver);
+  warnOfUnknownDevice(order);
   if (options.reg_data_dir !== undefined) {
     const record = files.regularisationCheck;
     await checkDataset({ folder: options.reg_data_dir, options, record, bitmaps: true });
@@ -48,6 +49,19 @@ export async function prepareRun(order: KohyaOrder, driver: Pick<TrainerDriver, 
   }
   await writeJsonDurable(files.plan, planOf(order, check, heldOut));
   await setAsideLeftovers(order);
+}
+
+/** Where a GPU cannot be told by `nvidia-smi` (a container without it, ROCm), sd-scripts may take one, in a precision that wastes it. */
+function warnOfUnknownDevice({ run, trainer, rungs }: KohyaOrder): void {
+  const unknown = !trainer.simulated && trainer.device === 'cpu' && trainer.hideGpus !== true;
+  if (!unknown || rungs[0].options.mixed_precision !== 'no') return;
+  const next =
+    'Where there is a GPU, set `gpu.nvidiaSmi` to the path of `nvidia-smi`, or `kohya.mixed_precision` to `bf16` or `fp16`; ' +
+    'where none is to be used, set `gpu.nvidiaSmi` to `none`.';
+  run.log.warn(
+    { run: run.runId, next },
+    'nvidia-smi finds no GPU: sd-scripts takes what it finds itself, in full precision',
+  );
 }
 
 /** What the next launch is judged by has to be its own; times tell nothing where a clock was set. */

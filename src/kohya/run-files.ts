@@ -44,7 +44,7 @@ const planFieldsSchema = z.object({
   version: z.literal(1),
   driver: z.string(),
   simulated: z.boolean(),
-  /** That Tower had it train on; an older Tower did not say. */
+  /** What Tower found to train on; an older Tower did not say. */
   device: z.enum(['cuda', 'cpu']).optional(),
   baseModelKind: z.enum(baseModelKinds),
   /** Of sd-scripts. */

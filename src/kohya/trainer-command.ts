@@ -16,6 +16,7 @@ export interface ScriptLaunch {
   readonly dataset: string;
   readonly resume: EpochState | undefined;
   readonly cuda: boolean;
+  readonly hideGpus: boolean;
 }
 
 /**
@@ -24,7 +25,7 @@ export interface ScriptLaunch {
  */
 export function trainerCommand(
   program: ScriptProgram,
-  { config, dataset, resume, cuda }: ScriptLaunch,
+  { config, dataset, resume, cuda, hideGpus }: ScriptLaunch,
 ): TrainerCommand {
   return {
     argv: [
@@ -38,8 +39,7 @@ export function trainerCommand(
       PYTHONUNBUFFERED: '1',
       TOKENIZERS_PARALLELISM: 'false',
       HF_HUB_DISABLE_TELEMETRY: '1',
-      // What stands in the records as trained on the CPU must not have taken a GPU that Tower knows nothing of.
-      ...(!cuda && { CUDA_VISIBLE_DEVICES: '' }),
+      ...(hideGpus && { CUDA_VISIBLE_DEVICES: '' }),
       // As `accelerate launch --num_cpu_threads_per_process 1`; a training on the CPU wants all of them.
       ...(cuda && { OMP_NUM_THREADS: '1', ...allocatorEnvironment() }),
       ...program.environment,

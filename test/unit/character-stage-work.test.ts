@@ -175,10 +175,8 @@ it('an activity that fails in unexpected ways time after time ends with what cam
   expect(describeError(final)).toContain('out of hand');
 });
 
-it('a training that waits for the driver of the GPU is paused at once, and does not start when the driver is back (W24)', async () => {
-  const { reservation, paths } = await preparedRun(folders);
-  const nvidiaSmi = join(folders.root, 'nvidia-smi');
-  await writeFile(nvidiaSmi, '#!/bin/sh\nexit 9\n', { mode: 0o755 });
+/** With a stand-in for the folder of sd-scripts. */
+async function withScripts(nvidiaSmi: string): Promise<typeof environment> {
   const sdScripts = join(folders.root, 'sd-scripts');
   await mkdir(join(sdScripts, 'library'), { recursive: true });
   const options = ['initial_epoch', 'console_log_simple', 'dataset_config', 'resume'];
@@ -189,7 +187,27 @@ it('a training that waits for the driver of the GPU is paused at once, and does 
     comfyui: { checkpointDirectory: folders.root },
     character: { sdScripts, python: '/bin/sh' },
   });
-  const own = Object.assign(environment, { config });
+  return Object.assign(environment, { config });
+}
+
+it.each([
+  ['none', ''],
+  ['nvidia-smi-that-is-not-there', undefined],
+])(
+  'gpu.nvidiaSmi %s decides whether a training may take a GPU that only sd-scripts finds',
+  async (nvidiaSmi, visible) => {
+    const { reservation } = await preparedRun(folders);
+    const driver = await kohyaDriver(await withScripts(nvidiaSmi), reservation.run);
+    const { environment: variables } = driver.command({ resumeFrom: undefined, memoryRung: 0 });
+    expect(variables['CUDA_VISIBLE_DEVICES']).toBe(visible);
+  },
+);
+
+it('a training that waits for the driver of the GPU is paused at once, and does not start when the driver is back (W24)', async () => {
+  const { reservation, paths } = await preparedRun(folders);
+  const nvidiaSmi = join(folders.root, 'nvidia-smi');
+  await writeFile(nvidiaSmi, '#!/bin/sh\nexit 9\n', { mode: 0o755 });
+  const own = await withScripts(nvidiaSmi);
   await expect(kohyaDriver(own, reservation.run)).rejects.toMatchObject({ code: 'NVIDIA_SMI_FAILED' });
   const reference = { run: reservation.run, generation: 0, gpuIndex: 0 };
   const pause = () => createHostActivities(own).pauseTrainer(reference);

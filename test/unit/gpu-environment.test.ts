@@ -38,12 +38,13 @@ test('only the allow-listed part of the environment reaches a trainer, and one G
     CUDA_DEVICE_ORDER: 'PCI_BUS_ID',
     CUDA_VISIBLE_DEVICES: '1',
   });
-  const launch = { config: 'c', dataset: 'd', resume: undefined };
-  const visible = (cuda: boolean) => {
-    const { environment: explicit } = trainerCommand({ argv: ['python3'], workingDirectory: '/' }, { ...launch, cuda });
+  const launch = { config: 'c', dataset: 'd', resume: undefined, cuda: false };
+  const visible = (hideGpus: boolean) => {
+    const program = { argv: ['python3'] as const, workingDirectory: '/' };
+    const { environment: explicit } = trainerCommand(program, { ...launch, hideGpus });
     return trainerEnvironment(own, explicit, 1)['CUDA_VISIBLE_DEVICES'];
   };
-  expect([visible(true), visible(false)]).toEqual(['1', '']);
+  expect([visible(true), visible(false)]).toEqual(['', '1']);
 });
 
 test('the allocator is told under both names that PyTorch has had for it, unless somebody has decided already', () => {
@@ -52,7 +53,7 @@ test('the allocator is told under both names that PyTorch has had for it, unless
   expect(trainerProgram('python3', 'qlora').environment).toMatchObject(told);
   const kohya = trainerCommand(
     { argv: ['python3'], workingDirectory: '/' },
-    { config: 'c', dataset: 'd', resume: undefined, cuda: true },
+    { config: 'c', dataset: 'd', resume: undefined, cuda: true, hideGpus: false },
   );
   expect(kohya.environment).toMatchObject(told);
   for (const name of Object.keys(told)) expect(allocatorEnvironment({ [name]: 'backend:native' })).toEqual({});

@@ -1,6 +1,7 @@
 import { chmod, mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
+import { pino } from 'pino';
 import { parse } from 'smol-toml';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 
@@ -166,6 +167,26 @@ it('a training that ran on a GPU is not resumed without', async () => {
   await (await of('bf16')).prepare();
   await forgetDevice(run.runDirectory);
   await expect((await of('no')).prepare()).rejects.toMatchObject(lost);
+});
+
+it('where Tower finds no GPU sd-scripts takes what it finds, which the log says; where there is to be none it finds none', async () => {
+  const lines: string[] = [];
+  const log = pino({ level: 'warn' }, { write: (line) => lines.push(line) });
+  const run = await bench.run('unknown-device', { run: { log } });
+  const of = async (hideGpus: boolean) => {
+    const driver = await createKohyaDriver({ ...run, installation, python: 'python3', precision: 'no', hideGpus });
+    await driver.prepare();
+    const { environment } = driver.command({ resumeFrom: undefined, memoryRung: 0 });
+    return { variables: Object.keys(environment), hidden: environment['CUDA_VISIBLE_DEVICES'], said: lines.splice(0) };
+  };
+  expect(await of(true)).toMatchObject({ hidden: '', said: [] });
+  const { variables, said } = await of(false);
+  expect(variables).not.toContain('CUDA_VISIBLE_DEVICES');
+  expect(said).toHaveLength(1);
+  expect(JSON.parse(said[0] ?? '')).toMatchObject({
+    msg: 'nvidia-smi finds no GPU: sd-scripts takes what it finds itself, in full precision',
+    next: expect.stringContaining('set `gpu.nvidiaSmi` to `none`') as string,
+  });
 });
 
 it('W22: a name that is no safe file name is refused', async () => {

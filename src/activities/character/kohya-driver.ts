@@ -72,8 +72,9 @@ async function driverOf(
   }
   const python = await pythonOf(folder, config.character.python);
   const installation = await probeInstallation({ folder, python });
-  const precision = await choosePrecision(await findDevice(gpuIndex, config.gpu.nvidiaSmi), config.gpu.nvidiaSmi);
-  return createKohyaDriver({ ...order, installation, python, precision });
+  const { nvidiaSmi } = config.gpu;
+  const precision = await choosePrecision(await findDevice(gpuIndex, nvidiaSmi), nvidiaSmi);
+  return createKohyaDriver({ ...order, installation, python, precision, hideGpus: nvidiaSmi === 'none' });
 }
 
 /**
