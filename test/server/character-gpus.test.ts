@@ -62,13 +62,16 @@ it('images and proof wait for the GPU of ComfyUI, the training takes another one
 
 it('a GPU that works is busier than one that does not, though nothing waits there', async () => {
   const { client } = machine.tower;
+  const reported = (what: string, busy: readonly [number, number]) =>
+    waitUntil(what, async () => {
+      const workers = await listLivingWorkers(client);
+      return busy.every((work, gpu) => workers.find(({ queue }) => queue === `gpu-box-${gpu}`)?.busy === work);
+    });
+  // A report that still tells of the run before would send this one elsewhere.
+  await reported('reports of idle workers', [0, 0]);
   const long = await machine.start({ ...quick, name: 'Long', kohya: { max_train_epochs: 2_000 } });
   await machine.trainingAtStep(long.workflowId, 1);
-  await waitUntil('the report of the busy worker', async () => {
-    const workers = await listLivingWorkers(client);
-    const busyOn = (gpu: string) => workers.find(({ queue }) => queue === gpu)?.busy;
-    return busyOn('gpu-box-0') === 1 && busyOn('gpu-box-1') === 0;
-  });
+  await reported('the report of the busy worker', [1, 0]);
   const second = await machine.start({ ...quick, name: 'Beside' });
   await second.result();
   expect(new Map(await gpuWork(second)).get('trainCharacter')).toBe('gpu-box-1');
