@@ -34,6 +34,12 @@ export function faultyFiles(actual: Files): Files {
       await decided({ name, path: String(all[0]) });
       return call(...all);
     };
+  const looking = <More extends unknown[], Result>(look: (path: string, ...more: More) => Promise<Result>) =>
+    async function (path: string, ...more: More): Promise<Result> {
+      const refused = fileFaults.look(path);
+      if (refused !== undefined) throw refused;
+      return look(path, ...more);
+    };
   const wrapped = {
     ...actual,
     rename: changing('rename', actual.rename),
@@ -43,11 +49,8 @@ export function faultyFiles(actual: Files): Files {
     appendFile: changing('appendFile', actual.appendFile),
     link: changing('link', actual.link),
     copyFile: changing('copyFile', actual.copyFile),
-    stat: async (path: string) => {
-      const refused = fileFaults.look(path);
-      if (refused !== undefined) throw refused;
-      return actual.stat(path);
-    },
+    stat: looking(actual.stat as (path: string) => Promise<unknown>),
+    access: looking(actual.access as (path: string, mode?: number) => Promise<void>),
     readdir: async (...all: Parameters<Files['readdir']>) => {
       const names = await actual.readdir(...all);
       fileFaults.namesRead += names.length;

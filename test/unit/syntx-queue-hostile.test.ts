@@ -235,6 +235,31 @@ describe('the queue directory', () => {
     expect(outcome).toMatchObject({ code: 'QUEUE_BUSY' });
   });
 
+  it.each([
+    ['a directory', (path: string) => mkdir(path)],
+    ['a link to itself', (path: string) => symlink(path, path)],
+  ])('with %s in the place of its lock is not waited for', async (_, put) => {
+    await world.put('incoming', first);
+    await mkdir(world.path('.tower'));
+    const lock = world.path('.tower', 'lock');
+    await put(lock);
+    expect(await failure(queue.claim({ owner, claim: '1' }))).toMatchObject({
+      ...{ code: 'QUEUE_INVALID', retryable: false, message: expect.stringContaining(lock) as string },
+    });
+    await rm(lock, { recursive: true });
+    expect((await claim()).baseName).toBe(first);
+  });
+
+  it('whose lock has gone with what else is Tower’s goes on, also where the lock was not in use', async () => {
+    await world.put('incoming', first);
+    await world.put('incoming', baseName(2));
+    await claim();
+    queue.close();
+    await rm(world.path('.tower'), { recursive: true });
+    expect(await failure(claim())).toMatchObject({ code: 'QUEUE_CHANGED', retryable: true });
+    expect((await claim()).baseName).toBe(baseName(2));
+  });
+
   it('whose listed jobs others have taken in the meantime is listed anew before it counts as empty', async () => {
     for (let index = 1; index <= 250; index++) await world.put('incoming', baseName(index), { metadata: {} });
     await claim();

@@ -205,6 +205,17 @@ describe('what the file system refuses', () => {
     expect((await claim()).baseName).toBe(first);
   });
 
+  it.each(['EACCES', 'EROFS'])('%s of the lock itself is not waited for', async (code) => {
+    await world.put('incoming', first);
+    const lock = queue.paths.lockFile;
+    fileFaults.look = (path) => (path === lock ? fileError(code, path) : undefined);
+    expect(await failure(queue.claim({ owner, claim: '1' }))).toMatchObject({
+      ...{ code: 'QUEUE_FORBIDDEN', retryable: false, message: expect.stringContaining(lock) as string },
+    });
+    noFileFaults();
+    expect((await claim()).baseName).toBe(first);
+  });
+
   it('an answer outlasts a disk that fails at the queue’s lock', async () => {
     await world.put('incoming', first);
     const job = await claim();

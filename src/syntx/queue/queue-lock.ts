@@ -1,5 +1,6 @@
 import { statSync } from 'node:fs';
-import { stat } from 'node:fs/promises';
+import { access, constants, stat } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import Libsql from 'libsql';
@@ -27,7 +28,7 @@ export class QueueLock {
     this.#patienceMs = patienceMs;
   }
 
-  /** @throws TowerError `QUEUE_BUSY`, `QUEUE_AWAY` (both retryable), `QUEUE_FORBIDDEN` */
+  /** @throws TowerError `QUEUE_BUSY`, `QUEUE_AWAY` (both retryable), `QUEUE_FORBIDDEN`; what the file system says of its file, as it is */
   async hold<Result>(work: () => Promise<Result>): Promise<Result> {
     const turn = this.#last.then(() => this.#locked(work));
     this.#last = turn.catch(() => undefined);
@@ -62,6 +63,7 @@ export class QueueLock {
     for (;;) {
       try {
         await this.#closeIfReplaced();
+        if (this.#connection === undefined) await requireUsable(this.#path);
         this.#connection ??= new Libsql(this.#path);
         this.#connection.exec('BEGIN IMMEDIATE');
         this.#inode ??= statSync(this.#path).ino;
@@ -71,13 +73,30 @@ export class QueueLock {
         if (!code.startsWith('SQLITE_BUSY')) {
           // After a fault of the disk the connection may never work again.
           this.close();
-          throw code === 'ENOENT' ? error : lockFailed(this.#path, error);
+          throw (error as NodeJS.ErrnoException).syscall === undefined ? lockFailed(this.#path, error) : error;
         }
         if (performance.now() > deadline) throw queueBusy(this.#path, error);
       }
       await sleep(askAgainMs);
     }
   }
+}
+
+/**
+ * Says why a lock file cannot be used, which SQLite does not, and refuses one that may only be read: SQLite would "lock" it and keep
+ * nobody out.
+ */
+async function requireUsable(path: string): Promise<void> {
+  try {
+    // Not opened for this: to close it again would end the locks of other connections of this process.
+    await access(path, constants.R_OK | constants.W_OK);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    await access(dirname(path), constants.W_OK | constants.X_OK);
+    return;
+  }
+  if ((await stat(path)).isFile()) return;
+  throw Object.assign(new Error(`${path} is no file`), { code: 'EEXIST', syscall: 'lock', path });
 }
 
 function queueBusy(path: string, cause: unknown): TowerError {
@@ -88,7 +107,7 @@ function queueBusy(path: string, cause: unknown): TowerError {
 }
 
 /** What stays so until a person changes it; every other fault is the disk's. */
-const forbidden = /^(EACCES|EPERM|EROFS|SQLITE_(READONLY|CANTOPEN|PERM|NOTADB|CORRUPT)(_.*)?)$/;
+const forbidden = /^SQLITE_(READONLY|CANTOPEN|PERM|NOTADB|CORRUPT)(_.*)?$/;
 
 function lockFailed(path: string, cause: unknown): TowerError {
   const { code, message } = cause as NodeJS.ErrnoException;
