@@ -28,10 +28,9 @@ export function createLog(options: LogOptions): Log {
   const toFile = redacting(file, options.secrets ?? []);
   const toStderr = redacting(process.stderr, options.secrets ?? []);
   tellOfTroubles(file, logTo([toStderr], options));
-  if (!options.alsoStderr) return logTo([toFile], options);
   // Without a listener, a stderr that cannot be written ends the process.
   if (!process.stderr.listeners('error').includes(ignore)) process.stderr.on('error', ignore);
-  return logTo([toFile, toStderr], options);
+  return logTo(options.alsoStderr ? [toFile, toStderr] : [toFile], options);
 }
 
 function logTo(streams: readonly pino.DestinationStream[], { level, role }: LogOptions): Log {

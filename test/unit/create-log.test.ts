@@ -44,6 +44,17 @@ it('says once that its file cannot be written where nothing else goes to stderr'
   expect(said).toMatchObject([{ level: 'error', role: 'test', error: expect.stringContaining('ENOSPC') as string }]);
 });
 
+it.each([true, false])('survives a stderr that cannot be written either (alsoStderr: %s)', (alsoStderr) => {
+  const listeners = process.stderr.listeners('error') as (() => void)[];
+  process.stderr.removeAllListeners('error');
+  stderrLines();
+
+  createLog({ file: '/dev/full', level: 'info', role: 'test', alsoStderr }).info('one');
+
+  expect(() => process.stderr.emit('error', new Error('ENOSPC: no space left on device, write'))).not.toThrow();
+  for (const listener of listeners) process.stderr.on('error', listener);
+});
+
 it('writes what it has kept when there is room again, and says how many lines are lost', async () => {
   const file = join(await mkdtemp(join(tmpdir(), 'tower-log-')), 'tower.log');
   const said = stderrLines();
