@@ -185,6 +185,7 @@ class ConsumerRun {
       return await tower.giveUpPrompt({ consumer: this.#parts.consumer, job });
     } catch (error) {
       if (faultOf(error) === 'LEASE_LOST' && patched('lost-when-given-up')) return 'lost';
+      if (patched('given-back-when-not-given-up')) await inClosing((last) => last.giveBackPrompt({ job }));
       throw error;
     }
   }

@@ -83,6 +83,19 @@ async function detailsOf(run: WorkflowHandle): Promise<string> {
   return (await run.query<{ currentDetails: string }>('__temporal_workflow_metadata')).currentDetails;
 }
 
+/** What the server gives work without a limit of its own: the whole run's. */
+const wholeRunSeconds = 86_400;
+
+/** Of all that a run did to end in order, the limits in seconds. */
+async function closingLimits(run: WorkflowHandle): Promise<number[]> {
+  const { events } = await run.fetchHistory();
+  return (events ?? []).flatMap(({ activityTaskScheduledEventAttributes: scheduled }) =>
+    /^(giveBackPrompt|closeConsumer)$/.test(scheduled?.activityType?.name ?? '')
+      ? [Number(scheduled?.scheduleToCloseTimeout?.seconds)]
+      : [],
+  );
+}
+
 async function settledJobs(): Promise<number> {
   const { processed, error, archive } = await machine.levels();
   return processed + error + archive;
@@ -183,15 +196,37 @@ describe('while a consumer is at work', () => {
     await run.cancel();
     await expect(run.result()).rejects.toMatchObject({ cause: { name: 'CancelledFailure' } });
     await noTrouble();
-    const { events } = await run.fetchHistory();
-    const closing = (events ?? []).flatMap(({ activityTaskScheduledEventAttributes: scheduled }) =>
-      /^(giveBackPrompt|closeConsumer)$/.test(scheduled?.activityType?.name ?? '') ? [scheduled] : [],
-    );
-    expect(closing.map((scheduled) => Number(scheduled?.scheduleToCloseTimeout?.seconds))).toEqual([300, 300]);
+    expect(await closingLimits(run)).toEqual([300, 300]);
     expect(await machine.levels()).toMatchObject({ incoming: 0, processing: 1 });
     const next = await machine.tick({ kind: 'consume', wrapper: 'sigma', batch: 1 });
     expect(next).toMatchObject({ result: { claimed: 1, unscored: 0, takenBack: 1 } });
     expect(await settledJobs()).toBe(before + 1);
+    expect(await machine.faults()).toEqual([]);
+  });
+
+  it('a cancellation begins those minutes also where a full disk already holds up its end', async () => {
+    await fill(1);
+    // Its beginning and its job are in the log, its end is not.
+    await meet(`ENOSPC ${join(machine.root, 'logs', 'consumer_sigma_cron.log')} 2`);
+    const run = await startConsumePrompts(machine.tower.client, { wrapper: 'sigma', batch: 1 });
+    await waiting(run.workflowId, 'DISK_FULL');
+    await noTrouble();
+    await run.cancel();
+    expect(await run.result()).toMatchObject({ claimed: 1, unscored: 0, ended: 'batch' });
+    expect(await closingLimits(run)).toEqual([wholeRunSeconds, 300]);
+  });
+
+  it('a cancellation that meets a job which is being given up gives it back', async () => {
+    await fill(1);
+    machine.service.faults = [{ times: 1, fault: { kind: 'status', status: 403, detail: 'no' } }];
+    await meet(`ENOSPC ${join(machine.queue, '.tower', 'moves')}`);
+    const run = await startConsumePrompts(machine.tower.client, { wrapper: 'sigma', batch: 1 });
+    await waiting(run.workflowId, 'DISK_FULL');
+    await noTrouble();
+    await run.cancel();
+    await expect(run.result()).rejects.toMatchObject({ cause: { name: 'CancelledFailure' } });
+    expect(await machine.levels()).toMatchObject({ incoming: 1, processing: 0 });
+    await machine.tick({ kind: 'consume', wrapper: 'sigma', batch: 1 });
     expect(await machine.faults()).toEqual([]);
   });
 
