@@ -4,8 +4,8 @@ import type { SyntxConfig } from '../../config/syntx-section.js';
 import { openSyntx, type SyntxFiles } from '../../syntx/open-syntx.js';
 import type { TakenBack } from '../../syntx/queue/give-back.js';
 import type { LeaseOwner } from '../../syntx/queue/leases.js';
-import type { CallEnd } from '../../syntx/wrapper/calibrate-job.js';
 import { CallTurns } from '../../syntx/wrapper/call-turns.js';
+import { UnstoredEnds } from '../../syntx/wrapper/unstored-ends.js';
 import { WrapperClient } from '../../syntx/wrapper/wrapper-client.js';
 import type { WorkerEnvironment } from '../worker-environment.js';
 
@@ -14,8 +14,7 @@ const hour = 3_600_000;
 /** The queue directory and its logs, opened when first needed and kept for the life of the process. */
 export class QueueAccess {
   readonly #environment: WorkerEnvironment;
-  /** Of prompts that have made way on the GPU. */
-  readonly unstored = new Map<string, CallEnd>();
+  readonly unstored = new UnstoredEnds();
   #files: SyntxFiles | undefined;
   #wrapper: WrapperClient | undefined;
   #turns: CallTurns | undefined;

@@ -12,6 +12,7 @@ import { scoreAnswer } from '../scores/quality-score.js';
 import type { CallTurns } from './call-turns.js';
 import { defaultRetryBudget, nextTry, type RetryBudget } from './retry-budget.js';
 import type { WrapperClient } from './wrapper-client.js';
+import { UnstoredEnds, type CallEnd } from './unstored-ends.js';
 import { WrapperFault, type WrapperFaultKind } from './wrapper-faults.js';
 
 /** Who consumes: goes into the job's metadata and into the logs. */
@@ -41,14 +42,8 @@ export interface CalibrationRequest {
   readonly storePauseMs?: number;
   /** Aborts when somebody else needs what the attempt holds: a wait until something can be stored ends then, with the signal's reason. */
   readonly makeWay?: AbortSignal;
-  /** What attempts that have made way could not store, by token of the claim, for those that follow them in this process. */
-  readonly unstored?: Map<string, CallEnd>;
-}
-
-/** How a call of the model has ended, and what stores that. */
-export interface CallEnd {
-  readonly what: 'answer' | 'fault';
-  readonly store: () => Promise<StoredAnswer | WrapperFault>;
+  /** What attempts that are over could not store; default: nobody follows them. */
+  readonly unstored?: UnstoredEnds;
 }
 
 /** Where a call is; while its answer or its fault cannot be stored, why. */
@@ -78,8 +73,9 @@ export async function calibrateJob(
   request: CalibrationRequest,
   options: ServiceOptions<CalibrationProgress>,
 ): Promise<Settled> {
-  const { queue, job, consumer, logs, threshold } = request;
+  const { queue, job, consumer, logs, threshold, unstored } = request;
   const settled = (await queue.settled(job)) ?? (await calibrate(request, options).catch(settledMeanwhile(request)));
+  unstored?.drop(job.baseName);
   await logs.consumedJob(consumer, settled);
   const { stage, score, reason } = settled;
   options.log.info({ job: job.baseName, stage, score, reason, threshold }, 'job settled');
@@ -87,9 +83,10 @@ export async function calibrateJob(
 }
 
 /** An attempt that was given up for dead may still be at work, and come first. */
-function settledMeanwhile({ queue, job }: CalibrationRequest): (error: unknown) => Promise<Settled> {
+function settledMeanwhile({ queue, job, unstored }: CalibrationRequest): (error: unknown) => Promise<Settled> {
   return async (error) => {
     const isLost = error instanceof TowerError && error.code === 'LEASE_LOST';
+    if (isLost) unstored?.drop(job.baseName);
     const settled = isLost ? await queue.settled(job) : undefined;
     if (settled === undefined) throw error;
     return settled;
@@ -148,14 +145,15 @@ async function ask(
   job: ClaimedJob,
   options: ServiceOptions<CalibrationProgress>,
 ): Promise<StoredAnswer> {
-  const { unstored = new Map<string, CallEnd>(), makeWay } = request;
-  const end = unstored.get(job.token) ?? (await callModel(request, job, options));
-  unstored.set(job.token, end);
-  const outcome = await untilStored(end, request, options).catch((error: unknown) => {
-    if (error !== makeWay?.reason) unstored.delete(job.token);
+  const { unstored = new UnstoredEnds(), makeWay, consumer } = request;
+  const end = unstored.find(job, consumer.wrapper) ?? (await callModel(request, job, options));
+  unstored.keep(job, consumer.wrapper, end);
+  const outcome = await untilStored(end, { ...request, job }, options).catch((error: unknown) => {
+    // An attempt whose time is over leaves it to the next one.
+    if (!options.signal.aborted && makeWay?.aborted !== true) unstored.drop(job.baseName);
     throw error;
   });
-  unstored.delete(job.token);
+  unstored.drop(job.baseName);
   if (outcome instanceof WrapperFault) throw outcome;
   return outcome;
 }
@@ -178,7 +176,7 @@ async function callModel(
   if (!(asked instanceof WrapperFault)) {
     const { response, durationMs, simulated } = asked;
     const answer = { wrapper, response, durationMs, attempts: job.faults.length + 1, simulated };
-    return { what: 'answer', store: () => queue.storeAnswer(job, job.prompt, answer).then(() => answer) };
+    return { what: 'answer', store: (holder) => queue.storeAnswer(holder, job.prompt, answer).then(() => answer) };
   }
   const { code, message, upstreamError, exceptionType, detail, status, retryAfterMs } = asked;
   const durationMs = Math.round(performance.now() - started);
@@ -233,13 +231,17 @@ function requireDue({ faults }: ClaimedJob, budget: RetryBudget): void {
  */
 async function untilStored(
   { what, store }: CallEnd,
-  { storePauseMs = defaultStorePauseMs, makeWay }: Pick<CalibrationRequest, 'storePauseMs' | 'makeWay'>,
+  {
+    storePauseMs = defaultStorePauseMs,
+    makeWay,
+    job,
+  }: Pick<CalibrationRequest, 'storePauseMs' | 'makeWay'> & { readonly job: ClaimedJob },
   { signal, log, onProgress }: ServiceOptions<CalibrationProgress>,
 ): Promise<StoredAnswer | WrapperFault> {
   const ended = makeWay === undefined ? signal : AbortSignal.any([signal, makeWay]);
   for (;;) {
     try {
-      return await store();
+      return await store(job);
     } catch (error) {
       if (!mayPass(error)) throw error;
       const reason = describeError(error);

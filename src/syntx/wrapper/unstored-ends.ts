@@ -1,0 +1,49 @@
+import { sha256Of } from '../../files/sha256.js';
+import type { StoredAnswer } from '../queue/answers.js';
+import type { ClaimedJob } from '../queue/claim.js';
+import type { WrapperFault } from './wrapper-faults.js';
+
+/** How a call of the model has ended, and what stores that for a claim of its job. */
+export interface CallEnd {
+  readonly what: 'answer' | 'fault';
+  readonly store: (job: ClaimedJob) => Promise<StoredAnswer | WrapperFault>;
+}
+
+interface Kept {
+  readonly token: string;
+  readonly wrapper: string;
+  readonly promptSha256: string;
+  readonly end: CallEnd;
+}
+
+/** An answer may have a megabyte. */
+const most = 32;
+
+/** Ends of calls that no attempt could store yet, for the attempts that follow in this process: one for each job. */
+export class UnstoredEnds {
+  readonly #kept = new Map<string, Kept>();
+
+  get size(): number {
+    return this.#kept.size;
+  }
+
+  /** The answer to this very question, also of an earlier claim of the job, or a fault of this claim. */
+  find({ baseName, token, prompt }: ClaimedJob, wrapper: string): CallEnd | undefined {
+    const kept = this.#kept.get(baseName);
+    if (kept === undefined || kept.token === token) return kept?.end;
+    const isAnswer = kept.end.what === 'answer' && kept.wrapper === wrapper && kept.promptSha256 === sha256Of(prompt);
+    return isAnswer ? kept.end : undefined;
+  }
+
+  /** The oldest makes room where there are too many: its job is asked for again. */
+  keep({ baseName, token, prompt }: ClaimedJob, wrapper: string, end: CallEnd): void {
+    this.#kept.delete(baseName);
+    this.#kept.set(baseName, { token, wrapper, promptSha256: sha256Of(prompt), end });
+    const [oldest] = this.#kept.keys();
+    if (this.#kept.size > most && oldest !== undefined) this.#kept.delete(oldest);
+  }
+
+  drop(baseName: string): void {
+    this.#kept.delete(baseName);
+  }
+}
