@@ -297,6 +297,21 @@ describe('a fault', () => {
     expect(await calibrateJob(request(job), options)).toMatchObject({ stage: 'processed', score: 98 });
   });
 
+  it('that was noted with the time that the service asked for holds to it also where the attempt died afterwards', async () => {
+    const headers = { 'retry-after': '2' };
+    service.faults = [{ times: 1, fault: { kind: 'status', status: 503, detail: 'busy', headers } }];
+    await world.put('incoming', first, { prompt });
+    const job = await claim();
+    pass(0);
+    expect(await failure(calibrateJob(request(job), options))).toMatchObject({ retryAfterMs: 2000 });
+    pass(500);
+    // What the first attempt has thrown is lost with its worker.
+    const again = await failure(calibrateJob(request(job), options));
+    expect(again).toMatchObject({ code: 'WRAPPER_OVERLOADED', retryable: true });
+    expect(again.retryAfterMs).toBeGreaterThan(1000);
+    expect(service.calls()).toHaveLength(1);
+  });
+
   it('that was noted by an attempt that died, and is never tried again, is given up without a call', async () => {
     await world.put('incoming', first, { prompt });
     const job = await claim();

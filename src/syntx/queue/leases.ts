@@ -35,6 +35,8 @@ const leaseSchema = z.object({
       durationMs: z.int().nonnegative().optional(),
       /** Of a fault that is an exception in the original. */
       exceptionType: z.string().optional(),
+      /** What the service asked for, in milliseconds. */
+      retryAfterMs: z.number().nonnegative().optional(),
     }),
   ),
 });

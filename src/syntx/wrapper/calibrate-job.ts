@@ -10,7 +10,7 @@ import type { StoredAnswer } from '../queue/answers.js';
 import type { SyntxQueue } from '../queue/syntx-queue.js';
 import { scoreAnswer } from '../scores/quality-score.js';
 import type { CallTurns } from './call-turns.js';
-import { defaultRetryBudget, nextTry, type RetryBudget } from './retry-budget.js';
+import { defaultRetryBudget, nextTry, type NextTry, type RetryBudget } from './retry-budget.js';
 import type { WrapperClient } from './wrapper-client.js';
 import { UnstoredEnds, type CallEnd } from './unstored-ends.js';
 import { WrapperFault, type WrapperFaultKind } from './wrapper-faults.js';
@@ -180,7 +180,8 @@ async function callModel(
   }
   const { code, message, upstreamError, exceptionType, detail, status, retryAfterMs } = asked;
   const durationMs = Math.round(performance.now() - started);
-  const fault = { kind: code, error: upstreamError, exceptionType, detail, durationMs, at: new Date().toISOString() };
+  const at = new Date().toISOString();
+  const fault = { kind: code, error: upstreamError, exceptionType, detail, durationMs, at, retryAfterMs };
   const store = async () => {
     const faults = await queue.noteFault(job, fault);
     const entry = {
@@ -191,17 +192,18 @@ async function callModel(
     await logs.calibration(entry).catch((failure: unknown) => {
       options.log.error({ error: describeError(failure) }, 'a fault could not be logged');
     });
-    const next = nextTry(
-      faults.map(({ kind }) => kind),
-      budget,
-      retryAfterMs,
-    );
+    const next = nextTryAfter(faults, budget);
     return new WrapperFault(code, message, {
       ...{ detail, upstreamError, status, retryable: next.retry },
       ...(next.retry && { retryAfterMs: next.afterMs }),
     });
   };
   return { what: 'fault', store };
+}
+
+function nextTryAfter(faults: ClaimedJob['faults'], budget: RetryBudget): NextTry {
+  const kinds = faults.map(({ kind }) => kind);
+  return nextTry(kinds, budget, faults.at(-1)?.retryAfterMs);
 }
 
 /**
@@ -212,10 +214,7 @@ async function callModel(
 function requireDue({ faults }: ClaimedJob, budget: RetryBudget): void {
   const last = faults.at(-1);
   if (last === undefined) return;
-  const next = nextTry(
-    faults.map(({ kind }) => kind),
-    budget,
-  );
+  const next = nextTryAfter(faults, budget);
   const sinceMs = Date.now() - Date.parse(last.at);
   // A time to come was written by a wrong clock: nobody knows how long ago it was.
   if (next.retry && !(sinceMs >= 0 && sinceMs < next.afterMs)) return;
