@@ -147,7 +147,8 @@ it('a run that was killed for good: its jobs go back, and what it has paid for i
   machine = await SyntxMachine.create({ llm: { latencyMs: 300 }, service: { latencyMs: 60_000 } });
   const { client } = machine.tower;
   await machine.tower.startControl();
-  const production = await startProducePrompts(client, { count: 12 });
+  // So many that it is at work until a heartbeat tells it of its end.
+  const production = await startProducePrompts(client, { count: 200 });
   await waitUntil('some prompts to be paid', async () => ((await keptPrompts()) >= 3 ? true : undefined));
   await production.terminate('test');
   await waitUntil('the end of the activity', async () =>
