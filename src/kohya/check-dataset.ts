@@ -97,8 +97,9 @@ async function faultOfCaption(path: string, wholeFile: boolean): Promise<string 
 
 /** Width and height, or what is wrong with the image. */
 async function sizeOfImage(path: string, bitmaps: boolean): Promise<{ width: number; height: number } | string> {
-  if (isBitmap(path)) return bitmaps ? sizeOfBitmap(path) : 'bitmaps (BMP) are not taken, convert it to PNG';
+  if (isBitmap(path) && !bitmaps) return 'bitmaps (BMP) are not taken, convert it to PNG';
   try {
+    if (isBitmap(path)) return await sizeOfBitmap(path);
     const { info } = await sharp(path, { failOn: 'warning', limitInputPixels: largestPixels })
       .raw()
       .toBuffer({ resolveWithObject: true });

@@ -8,6 +8,7 @@ import { startSyntxService, type SyntxService } from '../../src/sims/syntx/serve
 import { SyntxLogs } from '../../src/syntx/logs/syntx-logs.js';
 import type { ClaimedJob } from '../../src/syntx/queue/claim.js';
 import type { SyntxQueue } from '../../src/syntx/queue/syntx-queue.js';
+import { scoreAnswer } from '../../src/syntx/scores/quality-score.js';
 import { calibrateJob } from '../../src/syntx/wrapper/calibrate-job.js';
 import { UnstoredEnds } from '../../src/syntx/wrapper/unstored-ends.js';
 import { WrapperClient } from '../../src/syntx/wrapper/wrapper-client.js';
@@ -114,6 +115,35 @@ it('a fault that an attempt kept does not count against the next claim of the jo
   job = await claimFrom(queue, 2);
   expect(await attempt()).toMatchObject({ stage: 'processed' });
   expect([service.calls().length, unstored.size]).toEqual([2, 0]);
+});
+
+it('a job that others have settled and that was put back meanwhile is answered anew', async () => {
+  const store = queue.storeAnswer.bind(queue);
+  queue.storeAnswer = full;
+  expect(await failure(attempt('keeping'))).toBe(trainingWaits);
+  queue.storeAnswer = store;
+  await queue.giveBack(job);
+  job = await claimFrom(queue, 2);
+  const response = 'the answer of somebody else';
+  const { score } = scoreAnswer(response)!;
+  const facts = { wrapper: 'sigma', workerId: 'cron_other', sessionId: '4b1d', durationMs: 1 };
+  expect(await queue.complete(job, { ...facts, score, response, threshold: 90 })).toMatchObject({ stage: 'error' });
+  expect(await queue.requeue([job.baseName])).toMatchObject({ requeued: [job.baseName] });
+  job = await claimFrom(queue, 3);
+  expect(await attempt()).toMatchObject({ stage: 'processed' });
+  expect([service.calls().length, unstored.size]).toEqual([2, 0]);
+});
+
+it('what a newer claim has kept is not lost with an older one', async () => {
+  const older = job;
+  await queue.giveBack(older);
+  job = await claimFrom(queue, 2);
+  queue.storeAnswer = full;
+  expect(await failure(attempt('keeping'))).toBe(trainingWaits);
+  const newer = job;
+  job = older;
+  expect(await failure(attempt())).toMatchObject({ code: 'LEASE_LOST' });
+  expect(unstored.find(newer, 'sigma')).toMatchObject({ what: 'answer' });
 });
 
 it('nothing is kept of a job that others have taken away', async () => {

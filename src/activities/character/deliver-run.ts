@@ -28,11 +28,12 @@ type Deliver = Pick<CharacterHostActivities, 'chooseEpoch' | 'publishLora' | 'pu
 
 /** `chooseEpoch`, `publishLora`, `publishAlias` and `recordCharacter`: from a finished training to a LoRA in ComfyUI and its record. */
 export function deliverRun(environment: WorkerEnvironment): Deliver {
-  // An attempt that the server has given up, on a machine that was suspended, must not write the draft of the next one.
+  // By output: an attempt that the server has given up, on a machine that was suspended, must not write the draft of the next one,
+  // and runs of one output have one alias.
   const deliveries = new Map<string, Turns>();
   const publishInTurn = (...[run, target, options]: Parameters<typeof publish>) => {
-    const turns = deliveries.get(run.reservation.run) ?? new Turns();
-    deliveries.set(run.reservation.run, turns);
+    const turns = deliveries.get(run.job.output) ?? new Turns();
+    deliveries.set(run.job.output, turns);
     return turns.take(() => publish(run, target, options), options.signal);
   };
   return {

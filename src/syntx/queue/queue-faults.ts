@@ -3,7 +3,10 @@ import { constants } from 'node:os';
 import { TowerError } from '../../errors.js';
 
 /** A disk, or the server that has it, does not answer. */
-const awayCodes = ['EIO', 'EREMOTEIO', 'ENODEV', 'ENXIO', 'ENOTCONN', 'ETIMEDOUT', 'EHOSTDOWN', 'EHOSTUNREACH'];
+const awayCodes = [
+  ...['EIO', 'EREMOTEIO', 'ENODEV', 'ENXIO', 'ENOTCONN', 'ECONNABORTED', 'ECONNRESET', 'ETIMEDOUT'],
+  ...['EHOSTDOWN', 'EHOSTUNREACH'],
+];
 
 /**
  * Does work on the queue's files; what the file system refuses becomes an error that says what to do. Everything else is

@@ -75,7 +75,7 @@ export async function calibrateJob(
 ): Promise<Settled> {
   const { queue, job, consumer, logs, threshold, unstored } = request;
   const settled = (await queue.settled(job)) ?? (await calibrate(request, options).catch(settledMeanwhile(request)));
-  unstored?.drop(job.baseName);
+  unstored?.drop(job);
   await logs.consumedJob(consumer, settled);
   const { stage, score, reason } = settled;
   options.log.info({ job: job.baseName, stage, score, reason, threshold }, 'job settled');
@@ -86,7 +86,7 @@ export async function calibrateJob(
 function settledMeanwhile({ queue, job, unstored }: CalibrationRequest): (error: unknown) => Promise<Settled> {
   return async (error) => {
     const isLost = error instanceof TowerError && error.code === 'LEASE_LOST';
-    if (isLost) unstored?.drop(job.baseName);
+    if (isLost) unstored?.drop(job);
     const settled = isLost ? await queue.settled(job) : undefined;
     if (settled === undefined) throw error;
     return settled;
@@ -150,10 +150,10 @@ async function ask(
   unstored.keep(job, consumer.wrapper, end);
   const outcome = await untilStored(end, { ...request, job }, options).catch((error: unknown) => {
     // An attempt whose time is over leaves it to the next one.
-    if (!options.signal.aborted && makeWay?.aborted !== true) unstored.drop(job.baseName);
+    if (!options.signal.aborted && makeWay?.aborted !== true) unstored.drop(job);
     throw error;
   });
-  unstored.drop(job.baseName);
+  unstored.drop(job);
   if (outcome instanceof WrapperFault) throw outcome;
   return outcome;
 }

@@ -1,6 +1,7 @@
 import { sha256Of } from '../../files/sha256.js';
 import type { StoredAnswer } from '../queue/answers.js';
 import type { ClaimedJob } from '../queue/claim.js';
+import type { LeaseReference } from '../queue/leases.js';
 import type { WrapperFault } from './wrapper-faults.js';
 
 /** How a call of the model has ended, and what stores that for a claim of its job. */
@@ -12,7 +13,7 @@ export interface CallEnd {
 interface Kept {
   readonly token: string;
   readonly wrapper: string;
-  readonly promptSha256: string;
+  readonly question: string;
   readonly end: CallEnd;
 }
 
@@ -28,22 +29,29 @@ export class UnstoredEnds {
   }
 
   /** The answer to this very question, also of an earlier claim of the job, or a fault of this claim. */
-  find({ baseName, token, prompt }: ClaimedJob, wrapper: string): CallEnd | undefined {
-    const kept = this.#kept.get(baseName);
-    if (kept === undefined || kept.token === token) return kept?.end;
-    const isAnswer = kept.end.what === 'answer' && kept.wrapper === wrapper && kept.promptSha256 === sha256Of(prompt);
+  find(job: ClaimedJob, wrapper: string): CallEnd | undefined {
+    const kept = this.#kept.get(job.baseName);
+    if (kept === undefined || kept.token === job.token) return kept?.end;
+    const isAnswer = kept.end.what === 'answer' && kept.wrapper === wrapper && kept.question === questionOf(job);
     return isAnswer ? kept.end : undefined;
   }
 
   /** The oldest makes room where there are too many: its job is asked for again. */
-  keep({ baseName, token, prompt }: ClaimedJob, wrapper: string, end: CallEnd): void {
+  keep(job: ClaimedJob, wrapper: string, end: CallEnd): void {
+    const { baseName, token } = job;
     this.#kept.delete(baseName);
-    this.#kept.set(baseName, { token, wrapper, promptSha256: sha256Of(prompt), end });
+    this.#kept.set(baseName, { token, wrapper, question: questionOf(job), end });
     const [oldest] = this.#kept.keys();
     if (this.#kept.size > most && oldest !== undefined) this.#kept.delete(oldest);
   }
 
-  drop(baseName: string): void {
-    this.#kept.delete(baseName);
+  /** What this claim has kept; a newer one may have kept its own. */
+  drop({ baseName, token }: LeaseReference): void {
+    if (this.#kept.get(baseName)?.token === token) this.#kept.delete(baseName);
   }
+}
+
+/** With its metadata: a job that was settled and put back meanwhile is to be answered anew. */
+function questionOf({ prompt, metadata }: ClaimedJob): string {
+  return sha256Of(JSON.stringify([prompt, metadata]));
 }
