@@ -46,6 +46,8 @@ export interface EmbeddedServer {
 }
 
 const startAttempts = 5;
+/** What the server says of a port that it cannot have; when it loses one in the middle of its start, 1.32 panics without its listener. */
+const portWasTaken = /address already in use|nil pointer dereference[^]*frontend\.NewHTTPAPIServer/;
 /** A server whose Tower was killed gets ten seconds to end (guarded-process.ts). */
 const predecessorGraceMs = 15_000;
 
@@ -105,15 +107,15 @@ async function startOnce(
     await server.stop();
     options.signal.throwIfAborted();
     if (error instanceof TowerError && error.code !== 'EMBEDDED_SERVER_FAILED') throw error;
-    const tail = await readLogTail(logPath, logStart);
     // Also when the port is free again by now: somebody who only looked, as we do, held it for a moment.
-    if (tail.includes('address already in use')) {
+    if (portWasTaken.test(await readLogTail(logPath, logStart, 256 * 1024))) {
       throw new TowerError('PORT_LOST', `port ${port} or ${uiPort} was taken`, {
         retryable: true,
         cause: error,
         next: 'Choose other ports in temporal.port and temporal.uiPort.',
       });
     }
+    const tail = await readLogTail(logPath, logStart);
     throw new TowerError('EMBEDDED_SERVER_FAILED', `the Temporal server did not start; its log ends with:\n${tail}`, {
       cause: error,
       next: `Look at ${logPath}.`,

@@ -168,6 +168,18 @@ describe('embedded Temporal server', () => {
     }
   });
 
+  it('several that start at the same moment with the same wanted ports all come up', async () => {
+    const ports = { grpc: await pickPort([]), ui: await pickPort([]) };
+    const servers = await Promise.all(
+      ['a', 'b', 'c', 'd'].map((name) => {
+        const directory = join(stateDirectory, name);
+        const logPath = join(directory, 'temporal-server.log');
+        return start({ inMemory: true, stateDirectory: directory, logPath, ports });
+      }),
+    );
+    expect(new Set(servers.map(({ address }) => address)).size).toBe(4);
+  });
+
   it.runIf(process.platform === 'linux')('listens on the loopback address only', async () => {
     const server = await start({ inMemory: true });
     const listening = await listeningAddresses(server.pid);

@@ -41,12 +41,14 @@ export async function startUpProcess(environment: NodeJS.ProcessEnv): Promise<Up
   let result: Result | undefined;
   void ended.then((end) => (result = end));
   const line = await waitUntil('tower up', () => {
-    if (result !== undefined) throw new Error(`tower up ended early:\n${String(result.stderr)}`);
+    if (result !== undefined) throw new Error(`tower up ended early:\n${output}${String(result.stderr)}`);
     return output.includes('\n') && output;
   });
+  const ready = readySchema.safeParse(JSON.parse(line));
+  if (!ready.success) throw new Error(`tower up is not up: ${line}`);
   return {
     pid,
-    ready: readySchema.parse(JSON.parse(line)),
+    ready: ready.data,
     ended,
     parts: () => processesBelow(pid),
     signal: (signal: NodeJS.Signals) => {
