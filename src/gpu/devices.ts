@@ -94,6 +94,16 @@ export interface PresentGpus {
   readonly silence: TowerError | undefined;
 }
 
+/** Indexes of the GPUs that the driver names now: none while it is silent, or while `nvidia-smi` itself is being replaced. */
+export async function namedGpus({ nvidiaSmi }: { readonly nvidiaSmi: string }): Promise<number[]> {
+  try {
+    return (await listDevices(nvidiaSmi)).filter(({ kind }) => kind === 'cuda').map(({ index }) => index);
+  } catch (error) {
+    if (!(error instanceof TowerError)) throw error;
+    return [];
+  }
+}
+
 /** {@link gpuIndexes}; only work on a GPU needs its driver, so one that does not answer must hold up nothing else. */
 export async function presentGpus(gpu: Parameters<typeof gpuIndexes>[0]): Promise<PresentGpus> {
   try {

@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Command } from 'commander';
 
 import { TowerError } from '../../errors.js';
-import { presentGpus, type PresentGpus } from '../../gpu/devices.js';
+import { namedGpus, presentGpus } from '../../gpu/devices.js';
 import { createLog } from '../../log/create-log.js';
 import type { Log } from '../../log/logger.js';
 import { applySchedules } from '../../temporal/schedules/apply-schedules.js';
@@ -108,16 +108,18 @@ async function applyDeclaredSchedules(context: CommandContext, log: Log): Promis
 
 /** What a driver that was silent at the start says when it answers; nothing where a part of Tower ends before that. */
 async function gpusOnceNamed(
-  gpu: Parameters<typeof presentGpus>[0],
+  gpu: Parameters<typeof namedGpus>[0],
   ended: Promise<unknown>,
 ): Promise<readonly number[]> {
-  const nothing: PresentGpus = { indexes: [], silence: undefined };
+  let over = false;
+  const end = ended.then(() => {
+    over = true;
+    return [];
+  });
   for (;;) {
-    const { indexes, silence } = await Promise.race([
-      ended.then(() => nothing),
-      delay(driverPeriodMs, undefined, { ref: false }).then(() => presentGpus(gpu)),
-    ]);
-    if (silence === undefined) return indexes;
+    const look = delay(driverPeriodMs, undefined, { ref: false }).then(() => namedGpus(gpu));
+    const named = await Promise.race([end, look]);
+    if (over || named.length > 0) return named;
   }
 }
 
