@@ -89,7 +89,8 @@ function groupExists(leader: number): boolean {
 
 describe('embedded Temporal server', () => {
   it('keeps workflows, retention and search attributes over a restart, on the same ports', async () => {
-    const first = await start();
+    // None that another Tower would take in between.
+    const first = await start({ ports: { grpc: await pickPort([]), ui: await pickPort([]) } });
     await withClient(first, async (client) => {
       expect(await retentionDays(client)).toBe(90);
       await client.workflow.start('anything', {
