@@ -104,3 +104,14 @@ export async function pictureOf(
   const large = await sharp(colours, { raw }).resize(width, height, { fit: 'fill', kernel: 'cubic' }).png().toBuffer();
   return sharp(large);
 }
+
+/** A run to caption a dataset as somebody else has left it: these pictures, all different. */
+export async function givenDataset(
+  folders: CharacterFolders,
+  images: readonly string[],
+  fields: Readonly<Record<string, unknown>> = {},
+): Promise<CharacterRun> {
+  const dataset = join(folders.root, 'existing');
+  for (const [index, name] of images.entries()) await picture(join(dataset, 'images', name), index);
+  return preparedRun(folders, { dataset, stages: ['tag'], description: '1girl, brown hair', ...fields });
+}

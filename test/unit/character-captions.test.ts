@@ -8,14 +8,20 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { captionDataset, type CaptionSummary } from '../../src/character/caption-dataset.js';
 import { captionOf } from '../../src/character/captions.js';
 import type { CharacterRun } from '../../src/character/character-run.js';
-import { writeContactSheets } from '../../src/character/contact-sheet.js';
 import { parseCharacterJob } from '../../src/character/job-file.js';
 import { readPlan } from '../../src/character/plan.js';
 import { triggerNotice } from '../../src/character/trigger-notice.js';
 import { sha256OfFile } from '../../src/files/sha256.js';
 import { buildCharacterReport } from '../../src/report/character-report.js';
 import { axes } from '../../src/character/vocabulary.js';
-import { characterFolders, picture, preparedRun, renderAll, type CharacterFolders } from '../support/character-run.js';
+import {
+  characterFolders,
+  picture,
+  preparedRun,
+  renderAll,
+  type CharacterFolders,
+  givenDataset,
+} from '../support/character-run.js';
 
 let folders: CharacterFolders;
 beforeEach(async () => (folders = await characterFolders()));
@@ -43,15 +49,8 @@ async function generated(fields: Readonly<Record<string, unknown>> = {}): Promis
   return run;
 }
 
-/** A dataset as somebody else has left it. */
-async function existing(
-  images: readonly string[],
-  fields: Readonly<Record<string, unknown>> = {},
-): Promise<CharacterRun> {
-  const dataset = join(folders.root, 'existing');
-  for (const [index, name] of images.entries()) await picture(join(dataset, 'images', name), index);
-  return preparedRun(folders, { dataset, stages: ['tag'], description: '1girl, brown hair', ...fields });
-}
+const existing = (images: readonly string[], fields?: Readonly<Record<string, unknown>>) =>
+  givenDataset(folders, images, fields);
 
 describe('W5: captions tell what each image shows', () => {
   it('trigger, tags, first part of the description, the image’s own attributes, quality', async () => {
@@ -386,37 +385,5 @@ describe('W8: too few images end the run before training', () => {
     expect(await caption(run)).toMatchObject({ images: 3 });
     await rm(join(run.dataset.images, 'elara_002.png'));
     await expect(caption(run)).rejects.toMatchObject({ code: 'TOO_FEW_IMAGES', details: { images: 2, minImages: 3 } });
-  });
-});
-
-describe('contact sheets', () => {
-  it('a file that cannot be decoded is named, and not tried again', async () => {
-    const run = await existing(['x_1.png', 'x_2.png']);
-    const broken = join(run.dataset.images, 'x_2.png');
-    await writeFile(broken, (await readFile(broken)).subarray(0, 200));
-    const images = ['x_1.png', 'x_2.png'].map((file) => ({ file, index: null }));
-    await expect(writeContactSheets(run, images, options())).rejects.toMatchObject({
-      code: 'IMAGE_UNREADABLE',
-      retryable: false,
-      message: expect.stringContaining(broken) as string,
-    });
-  });
-
-  it('have 80 images a page, and pages that are no longer needed go', async () => {
-    const run = await existing(['x_1.png']);
-    const { images, folder } = run.dataset;
-    const names = Array.from({ length: 81 }, (_, index) => `x_${index + 1}.png`);
-    for (const name of names.slice(1)) await copyFile(join(images, 'x_1.png'), join(images, name));
-    const write = (shown: readonly string[]) =>
-      writeContactSheets(
-        run,
-        shown.map((file) => ({ file, index: null })),
-        options(),
-      );
-    expect(await write(names)).toEqual([run.dataset.contactSheet, join(folder, 'contact-sheet-002.jpg')]);
-    const { width, height } = await sharp(run.dataset.contactSheet).metadata();
-    expect((width ?? 0) / (height ?? 1)).toBeCloseTo(0.72, 1);
-    expect(await write(names.slice(1))).toEqual([run.dataset.contactSheet]);
-    expect((await readdir(folder)).filter((name) => name.startsWith('contact'))).toEqual(['contact-sheet.jpg']);
   });
 });
